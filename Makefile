@@ -1,0 +1,47 @@
+# Everything a person types. `make demo` and `make test` need only Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?=
+
+.PHONY: help install demo up down test check format lock clean
+
+help:
+	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
+	@echo "make up                  MLflow UI, dashboard and AWS on this machine until Ctrl-C"
+	@echo "make down                stop everything that runs here"
+	@echo "make test                all tests"
+	@echo "make check               formatter, linter, types, architecture and unit tests"
+
+install:
+	@$(PYTHON) tools/install.py
+
+demo: install
+	@$(BIN)/pedigree demo $(if $(DATA),--data "$(DATA)")
+
+up: install
+	@$(BIN)/pedigree up
+
+down: install
+	@$(BIN)/pedigree down
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Needs uv and a network: resolves requirements.in for Linux, macOS and Windows.
+lock:
+	(echo "# Resolved from requirements.in by \`make lock\`; every wheel is pinned by its hash, for Linux, macOS and Windows."; \
+	 uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in) > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: down
+	rm -rf .pedigree .pytest_cache .mypy_cache .ruff_cache .hypothesis test-artifacts
