@@ -1,0 +1,143 @@
+"""The ASGI app: routes, limits, overload and honest errors, without a network."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from serving.predict import Predictor
+from serving.server import App, HttpLimits
+from tests.serving.builders import FakeEngine, Got, archive, call, drawn, encoded
+
+PHOTO = encoded(drawn())
+
+
+def make_app(
+    before: Callable[[], None] = lambda: None, **limits: Any
+) -> tuple[App, list[dict[str, Any]]]:
+    log: list[dict[str, Any]] = []
+    predictor = Predictor(archive=archive(), engine=FakeEngine(before=before))
+    return App(predictor, threads=1, limits=HttpLimits(**limits), log=log.append), log
+
+
+def one(app: App, path: str = "/invocations", **request: Any) -> Got:
+    return asyncio.run(call(app, path, **request))
+
+
+def test_a_photo_in_parts_is_answered_and_logged() -> None:
+    app, log = make_app()
+    got = one(app, parts=[PHOTO[:100], PHOTO[100:]])
+    assert got.status == 200
+    assert got.body["predictions"][0]["label"] == "red"
+    assert log[0]["status"] == 200 and log[0]["bytes_in"] == len(PHOTO)
+    assert log[0]["request_id"] == got.headers["x-request-id"]
+
+
+def test_ping_names_the_model() -> None:
+    app, _ = make_app()
+    assert one(app, "/ping", method="GET").body == {"status": "ok", "model_version": "run-7@abc"}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "code"),
+    [
+        ("/", "GET", 404, "not_found"),
+        ("/ping", "POST", 405, "method"),
+        ("/invocations", "GET", 405, "method"),
+    ],
+)
+def test_wrong_paths_and_methods(path: str, method: str, status: int, code: str) -> None:
+    app, log = make_app()
+    got = one(app, path, method=method)
+    assert (got.status, got.body["error"]["code"]) == (status, code)
+    assert got.body["error"]["fix"] and log[0]["error"] == code
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_over_the_limit_is_refused(declared: bool) -> None:
+    app, _ = make_app(max_body_bytes=1000)
+    headers = {"content-length": "1500"} if declared else {}
+    got = one(app, parts=[b"x" * 600, b"x" * 600, b"x" * 300], headers=headers)
+    assert (got.status, got.body["error"]["code"]) == (413, "too_many_bytes")
+
+
+def test_a_body_that_never_ends_is_refused() -> None:
+    app, _ = make_app(body_timeout_s=0.05)
+    got = one(app, parts=[PHOTO[:50]], stalls=True)
+    assert (got.status, got.body["error"]["code"]) == (408, "slow_body")
+
+
+def test_an_endless_body_after_a_refusal_is_not_read_for_ever() -> None:
+    app, log = make_app(max_body_bytes=100, max_discarded_bytes=5000, body_timeout_s=5.0)
+    got = one(app, parts=[b"x" * 1000] * 50)
+    assert got.status == 413
+    assert log[0]["bytes_in"] == 5000
+
+
+def test_ping_answers_while_a_photo_is_worked_on() -> None:
+    let_go = threading.Event()
+    app, _ = make_app(before=lambda: assert_set(let_go))
+
+    async def scene() -> tuple[Got, Got]:
+        photo = asyncio.create_task(call(app, parts=[PHOTO]))
+        ping = await call(app, "/ping", method="GET")
+        assert not photo.done()
+        let_go.set()
+        return ping, await photo
+
+    ping, photo = asyncio.run(scene())
+    assert ping.status == 200 and photo.status == 200
+
+
+def test_too_many_at_once_are_refused_with_a_time_to_come_back() -> None:
+    let_go = threading.Event()
+    app, _ = make_app(before=lambda: assert_set(let_go), max_in_flight=2)
+
+    async def scene() -> tuple[Got, list[Got], Got]:
+        taken = [asyncio.create_task(call(app, parts=[PHOTO])) for _ in range(2)]
+        await asyncio.sleep(0)
+        refused = await call(app, parts=[PHOTO])
+        let_go.set()
+        answered = await asyncio.gather(*taken)
+        return refused, answered, await call(app, parts=[PHOTO])
+
+    refused, answered, after = asyncio.run(scene())
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert [got.status for got in answered] == [200, 200]
+    assert after.status == 200
+
+
+def test_a_photo_that_takes_too_long_keeps_its_place_until_it_is_done() -> None:
+    let_go = threading.Event()
+    app, _ = make_app(before=lambda: assert_set(let_go), max_in_flight=1, answer_timeout_s=0.05)
+
+    async def scene() -> tuple[Got, Got, Got]:
+        slow = await call(app, parts=[PHOTO])
+        full = await call(app, parts=[PHOTO])
+        let_go.set()
+        async with asyncio.timeout(20):
+            while (after := await call(app, parts=[PHOTO])).status == 429:
+                await asyncio.sleep(0.005)
+        return slow, full, after
+
+    slow, full, after = asyncio.run(scene())
+    assert (slow.status, slow.body["error"]["code"]) == (503, "too_slow")
+    assert full.status == 429
+    assert after.status == 200
+
+
+def test_a_fault_of_ours_is_a_500_that_tells_nothing() -> None:
+    def break_down() -> None:
+        raise RuntimeError("secret path /srv/model")
+
+    app, log = make_app(before=break_down)
+    got = one(app, parts=[PHOTO])
+    assert (got.status, got.body["error"]["code"]) == (500, "internal")
+    assert "secret" not in str(got.body)
+    assert "secret" in log[0]["fault"]
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(20)
