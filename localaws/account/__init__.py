@@ -1,0 +1,1 @@
+"""What moto keeps for us: IAM, buckets' settings, logs, metrics; and the roles that programs take."""

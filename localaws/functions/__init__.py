@@ -1,0 +1,5 @@
+"""AWS Lambda on this machine."""
+
+from localaws.functions.service import Functions
+
+__all__ = ["Functions"]

@@ -1,0 +1,1 @@
+"""Real processes that stand for containers, hosts and instances."""

@@ -1,0 +1,1 @@
+"""Training jobs, models and endpoints that really run."""

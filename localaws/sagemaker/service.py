@@ -1,0 +1,81 @@
+"""SageMaker on this machine: training jobs, models and endpoints that really run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from localaws.account.log_lines import LogLines
+from localaws.account.records import Records
+from localaws.clock import Timer
+from localaws.hosts.processes import Processes
+from localaws.sagemaker.endpoint_metrics import EndpointMetrics
+from localaws.sagemaker.endpoints import Endpoints
+from localaws.sagemaker.invocations import Invocations, RuntimeService
+from localaws.sagemaker.models import EndpointConfigs, Models
+from localaws.sagemaker.tags import Tags
+from localaws.sagemaker.training_jobs import TrainingJobs
+from localaws.sagemaker.world import World
+from localaws.settings import Settings
+from localaws.storage.objects import Objects
+from localaws.store import Store
+from localaws.wire.protocol import ModelService
+
+
+class SageMaker:
+    """`services` answer `sagemaker` and `sagemaker-runtime`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Timer,
+        objects: Objects,
+        records: Records,
+        processes: Processes,
+        settings: Settings,
+    ) -> None:
+        self._logs = LogLines(records, clock)
+        tags = Tags(store)
+        world = World(
+            clock=clock,
+            objects=objects,
+            processes=processes,
+            logs=self._logs,
+            sts=records,
+            settings=settings,
+        )
+        self.training_jobs = TrainingJobs(store, tags, world)
+        models = Models(store, tags, clock, objects, settings)
+        configs = EndpointConfigs(store, tags, clock, models, settings)
+        self.metrics = EndpointMetrics(records, clock)
+        self.endpoints = Endpoints(store, tags, models, configs, world, self.metrics)
+        control = _operations(tags, self.training_jobs, models, configs, self.endpoints)
+        self.services: dict[str, ModelService | RuntimeService] = {
+            "sagemaker": ModelService("sagemaker", control),
+            "sagemaker-runtime": RuntimeService(
+                Invocations(self.endpoints, self.metrics, settings)
+            ),
+        }
+
+    def start(self) -> None:
+        """Settle what an earlier server left; live endpoints come up in the background."""
+        self.training_jobs.start()
+        self.endpoints.start()
+
+    def close(self) -> None:
+        """End everything."""
+        self.training_jobs.close()
+        self.endpoints.close()
+        self.metrics.close()
+        self._logs.close()
+
+
+def _operations(*parts: object) -> SimpleNamespace:
+    """The public methods of all parts as one object, which is what `ModelService` asks."""
+    methods = {
+        name: getattr(part, name)
+        for part in parts
+        for name in dir(type(part))
+        if not name.startswith("_")
+    }
+    return SimpleNamespace(**methods)

@@ -1,0 +1,1 @@
+"""HTTP in, AWS's protocols understood, the right service asked, the answer written."""
