@@ -1,0 +1,137 @@
+"""From usage and prices to money. Pure; Decimal throughout.
+
+A month is 730 hours, as AWS's own pricing pages reckon it. A GB is 2**30 bytes for storage and memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from experiments.prices import PriceBook
+from experiments.records import Basis, Cost, CostLine, Estimate, Price, RunRecord, Usage
+
+HOURS_PER_MONTH = Decimal(730)
+SECONDS_PER_HOUR = Decimal(3600)
+_EC2_MINIMUM_S = Decimal(60)
+_QUANTITY_PLACES = Decimal("0.000000001")
+_USD_PLACES = Decimal("0.0000000001")
+
+
+def line(item: str, quantity: Decimal, price: Price, *, per: Decimal = Decimal(1)) -> CostLine:
+    """One ledger line: `quantity / per` units at `price`. USD to ten places, rounded half to even."""
+    units = _plain((quantity / per).quantize(_QUANTITY_PLACES))
+    usd = _plain((quantity * price.usd / per).quantize(_USD_PLACES))
+    return CostLine(item=item, quantity=units, price=price, usd=usd)
+
+
+def _plain(number: Decimal) -> Decimal:
+    """The same number without trailing zeros, and written 10, not 1E+1."""
+    return number.normalize() + Decimal(0)
+
+
+def compute_price(book: PriceBook, launcher: str, instance_type: str, region: str) -> Price:
+    """The hourly price of one training host."""
+    service, component = {"sagemaker": ("sagemaker", "training"), "ec2": ("ec2", "instance")}[
+        launcher
+    ]
+    return book.find(service, component, region, instance_type)
+
+
+def run_cost(
+    usage: Usage,
+    *,
+    launcher: str,
+    instance_type: str,
+    region: str,
+    volume_gb: int,
+    book: PriceBook,
+    basis: Basis,
+) -> Cost:
+    """What a run cost: compute for each host by the second, and on EC2 its gp3 volume.
+
+    EC2 Linux is billed by the second with a minimum of 60 s
+    (docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html); SageMaker reports
+    BillableTimeInSeconds for each host. A run that never started costs nothing.
+    """
+    if usage.billable_s <= 0:
+        return Cost(basis=basis)
+    seconds = max(usage.billable_s, _EC2_MINIMUM_S) if launcher == "ec2" else usage.billable_s
+    price = compute_price(book, launcher, instance_type, region)
+    hours = seconds * usage.hosts
+    lines = [line(f"{usage.hosts} x {instance_type}", hours, price, per=SECONDS_PER_HOUR)]
+    not_counted: tuple[str, ...] = ("S3 storage and requests", "log ingestion")
+    if launcher == "ec2":
+        gp3 = book.find("ebs", "gp3_storage", region)
+        share = seconds * usage.hosts * volume_gb / (HOURS_PER_MONTH * SECONDS_PER_HOUR)
+        lines.append(line(f"{volume_gb} GB gp3 volume", share, gp3))
+    else:
+        not_counted = (*not_counted, "the job's storage volume (its price is not in the book)")
+    return Cost(basis=basis, lines=tuple(lines), not_counted=not_counted)
+
+
+def estimate_run(
+    *,
+    launcher: str,
+    instance_type: str,
+    instance_count: int,
+    region: str,
+    volume_gb: int,
+    max_runtime_s: int,
+    images: int,
+    history: Sequence[RunRecord],
+    book: PriceBook,
+) -> Estimate:
+    """What a run may cost: at most its maximum run time, and what like runs took if any are known.
+
+    `history` holds settled runs of the same basis; those with the same launcher, type, host count
+    and a known number of images scale by images: from the cheapest of them to the maximum run time.
+    """
+
+    def cost_of(seconds: Decimal) -> Decimal:
+        usage = Usage(billable_s=seconds, hosts=instance_count, started_at=None, ended_at=None)
+        return run_cost(
+            usage,
+            launcher=launcher,
+            instance_type=instance_type,
+            region=region,
+            volume_gb=volume_gb,
+            book=book,
+            basis=Basis.ESTIMATED,
+        ).total_usd
+
+    limit = Decimal(max_runtime_s)
+    ceiling = cost_of(limit)
+    same = (launcher, instance_type, instance_count)
+    alike = [r for r in history if (r.launcher, r.instance_type, r.hosts) == same]
+    seconds = sorted(min(s, limit) for r in alike if (s := _scaled_seconds(r, images)) is not None)
+    if not seconds:
+        why = f"no like run on record: at most the maximum run time of {max_runtime_s} s"
+        return Estimate(low_usd=Decimal(0), expected_usd=None, high_usd=ceiling, why=why)
+    return Estimate(
+        low_usd=cost_of(seconds[0]),
+        expected_usd=cost_of(seconds[len(seconds) // 2]),
+        high_usd=ceiling,
+        why=f"by {len(seconds)} like run(s) on record: {seconds[0]:.0f} to {seconds[-1]:.0f} s"
+        + (", which is the maximum run time" if seconds[-1] == limit else ""),
+    )
+
+
+def _scaled_seconds(record: RunRecord, images: int) -> Decimal | None:
+    then = record.params.get("data/images")
+    if record.billable_s is None or not then or not then.isdigit() or int(then) == 0:
+        return None
+    return Decimal(str(record.billable_s)) * images / int(then)
+
+
+def money(usd: Decimal | None) -> str:
+    """USD for people: cents from a dollar up, below that two significant figures, never an exponent."""
+    if usd is None:
+        return "-"
+    if usd == 0:
+        return "$0"
+    if abs(usd) >= 1:
+        return f"${usd:,.2f}"
+    if abs(usd) >= Decimal("0.01"):
+        return f"${usd:.4f}"
+    return f"${Decimal(f'{usd:.1e}'):f}"

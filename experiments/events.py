@@ -1,0 +1,95 @@
+"""The lines a training program writes, read as data. Anything that is not an event is just log text."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+_KINDS = {"params", "metric", "phase", "artifact", "result", "warning"}
+_MAX_LINE = 256 * 1024
+_LATEST_S = 2.0**40
+_LAST_STEP = 2**63 - 1
+# What MLflow takes as a metric's name, without its spaces and colons.
+_METRIC_NAME = re.compile(r"(?=.{1,250}$)\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing a host said: its kind, when (epoch seconds), who, and its place in that host's order."""
+
+    kind: str
+    t: float
+    host: str
+    seq: int
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricPoint:
+    """One value of one metric. `t_ms` is the training host's own clock."""
+
+    name: str
+    value: float
+    step: int
+    t_ms: int
+
+
+def parse_line(line: str) -> Event | None:
+    """The event in a line, or None: for other text, other versions, or a damaged line."""
+    if len(line) > _MAX_LINE or '"event"' not in line:
+        return None
+    try:
+        body = json.loads(line)
+        if not isinstance(body, dict) or body.get("v") != 1 or body.get("event") not in _KINDS:
+            return None
+        t = float(body["t"])
+        if not 0 <= t < _LATEST_S:
+            return None
+        return Event(
+            kind=str(body["event"]), t=t, host=str(body["host"]), seq=int(body["seq"]), body=body
+        )
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def read_events(lines: Iterable[str]) -> list[Event]:
+    """All events in some lines, each once, in each host's own order."""
+    seen: dict[tuple[str, int], Event] = {}
+    for line in lines:
+        event = parse_line(line)
+        if event is not None:
+            seen.setdefault((event.host, event.seq), event)
+    return sorted(seen.values(), key=lambda event: (event.t, event.host, event.seq))
+
+
+def metric_points(events: Iterable[Event]) -> list[MetricPoint]:
+    """The metric values among some events; what a tracker cannot hold is left out."""
+    points = []
+    for event in events:
+        if event.kind != "metric":
+            continue
+        try:
+            name, value = str(event.body["name"]), float(event.body["value"])
+            step = int(event.body.get("step") or 0)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue
+        if _METRIC_NAME.fullmatch(name) and math.isfinite(value) and abs(step) <= _LAST_STEP:
+            points.append(MetricPoint(name=name, value=value, step=step, t_ms=int(event.t * 1000)))
+    return points
+
+
+def failure_message(events: Iterable[Event]) -> str:
+    """What the program itself said went wrong, or nothing."""
+    for event in events:
+        if event.kind == "result" and event.body.get("status") == "failed":
+            return str(event.body.get("message", ""))
+    return ""
+
+
+def warnings_in(events: Iterable[Event]) -> list[str]:
+    """What the program warned of."""
+    return [str(e.body.get("message", "")) for e in events if e.kind == "warning"]

@@ -1,0 +1,26 @@
+"""Files on this machine: digests, and writes that are whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+_BLOCK = 1 << 20
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes as `sha256:<hex>`."""
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `path` so that a reader or a crash finds the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(path)

@@ -1,0 +1,290 @@
+"""What must exist in an account before a run can start: a private bucket and two roles.
+
+`plan_foundation` compares what is wanted with what is there and returns only the missing calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.aws import Cloud, is_code
+from experiments.errors import CloudError
+from experiments.records import Call
+
+TRAINING_ROLE = "pedigree-training"
+EC2_ROLE = "pedigree-ec2"
+OWNER_TAG = {"Key": "pedigree:owner", "Value": "pedigree"}
+Policy = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundation:
+    """The names every later request uses."""
+
+    account_id: str
+    region: str
+
+    @property
+    def bucket(self) -> str:
+        return f"pedigree-{self.account_id}-{self.region}"
+
+    def role_arn(self, role: str) -> str:
+        return f"arn:aws:iam::{self.account_id}:role/{role}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is there now: the bucket and whether it is closed, the policy of each role that exists,
+    the instance profile and whether its role is in it."""
+
+    bucket: bool
+    bucket_closed: bool
+    roles: Mapping[str, Policy | None]
+    ec2_profile: bool
+    profile_role: bool
+
+
+def trust(service: str, foundation: Foundation) -> Policy:
+    """Who may take a role: one AWS service, and where the service says so, only for this account."""
+    statement: Policy = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    if service == "sagemaker":
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": foundation.account_id}}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def storage_statements(foundation: Foundation) -> list[Policy]:
+    """Read inputs and write outputs of runs; nothing else in the bucket can be written."""
+    bucket = f"arn:aws:s3:::{foundation.bucket}"
+    inputs = [f"{bucket}/{prefix}/*" for prefix in ("datasets", "code", "weights", "runs")]
+    return [
+        {
+            "Sid": "ReadInputs",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject"],
+            "Resource": inputs,
+        },
+        {
+            "Sid": "ListInputs",
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+            "Resource": [bucket],
+        },
+        {
+            "Sid": "WriteRuns",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+            "Resource": [f"{bucket}/runs/*"],
+        },
+    ]
+
+
+def training_policy(foundation: Foundation) -> Policy:
+    """What a SageMaker training job needs: its data, its logs, and AWS's own image."""
+    logs = f"arn:aws:logs:{foundation.region}:{foundation.account_id}:log-group:"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            *storage_statements(foundation),
+            {
+                "Sid": "WriteLogs",
+                "Effect": "Allow",
+                "Action": [
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                    "logs:DescribeLogStreams",
+                ],
+                "Resource": [f"{logs}/aws/sagemaker/TrainingJobs*"],
+            },
+            {
+                "Sid": "ImageToken",
+                "Effect": "Allow",
+                "Action": ["ecr:GetAuthorizationToken"],
+                "Resource": ["*"],
+            },
+            {
+                "Sid": "PullImage",
+                "Effect": "Allow",
+                "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "Resource": [f"arn:aws:ecr:{foundation.region}:763104351884:repository/pytorch"],
+            },
+        ],
+    }
+
+
+def ec2_policy(foundation: Foundation) -> Policy:
+    """What a plain instance needs: its data and nothing more."""
+    return {"Version": "2012-10-17", "Statement": storage_statements(foundation)}
+
+
+def _role_policies(foundation: Foundation) -> dict[str, tuple[str, Policy]]:
+    return {
+        TRAINING_ROLE: ("sagemaker", training_policy(foundation)),
+        EC2_ROLE: ("ec2", ec2_policy(foundation)),
+    }
+
+
+def bucket_calls(foundation: Foundation) -> list[Call]:
+    """Create the bucket, then close it: no public access, encrypted, TLS only."""
+    name = foundation.bucket
+    create: dict[str, Any] = {"Bucket": name}
+    if foundation.region != "us-east-1":
+        create["CreateBucketConfiguration"] = {"LocationConstraint": foundation.region}
+    block = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    deny: Policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+    encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    why = "the bucket is private"
+    return [
+        Call(service="s3", operation="create_bucket", params=create, why=f"no bucket {name} yet"),
+        Call(
+            service="s3",
+            operation="put_public_access_block",
+            params={"Bucket": name, "PublicAccessBlockConfiguration": block},
+            why=why,
+        ),
+        Call(
+            service="s3",
+            operation="put_bucket_encryption",
+            params={"Bucket": name, "ServerSideEncryptionConfiguration": encryption},
+            why=why,
+        ),
+        Call(
+            service="s3",
+            operation="put_bucket_policy",
+            params={"Bucket": name, "Policy": json.dumps(deny)},
+            why=why,
+        ),
+    ]
+
+
+def role_calls(
+    foundation: Foundation,
+    role: str,
+    service: str,
+    policy: Policy,
+    now: Policy | None,
+    exists: bool,
+) -> list[Call]:
+    """Create a role or bring its one inline policy in line; nothing if both already agree."""
+    calls = []
+    if not exists:
+        params = {
+            "RoleName": role,
+            "AssumeRolePolicyDocument": json.dumps(trust(service, foundation)),
+            "Tags": [OWNER_TAG],
+        }
+        calls.append(
+            Call(service="iam", operation="create_role", params=params, why=f"no role {role} yet")
+        )
+    if now != policy:
+        params = {"RoleName": role, "PolicyName": "pedigree", "PolicyDocument": json.dumps(policy)}
+        why = f"{role} may do what its work needs and nothing else"
+        calls.append(Call(service="iam", operation="put_role_policy", params=params, why=why))
+    return calls
+
+
+def _profile_calls() -> list[Call]:
+    name = {"InstanceProfileName": EC2_ROLE}
+    return [
+        Call(
+            service="iam",
+            operation="create_instance_profile",
+            params={**name, "Tags": [OWNER_TAG]},
+            why="an EC2 instance takes its role through a profile",
+        ),
+        Call(
+            service="iam",
+            operation="add_role_to_instance_profile",
+            params={**name, "RoleName": EC2_ROLE},
+            why="an EC2 instance takes its role through a profile",
+        ),
+    ]
+
+
+def plan_foundation(foundation: Foundation, standing: Standing) -> tuple[Call, ...]:
+    """The calls that bring an account from `standing` to what runs need; empty if nothing is missing."""
+    calls = [] if standing.bucket_closed else bucket_calls(foundation)
+    if standing.bucket:
+        calls = calls[1:]
+    for role, (service, policy) in _role_policies(foundation).items():
+        exists = role in standing.roles
+        calls += role_calls(foundation, role, service, policy, standing.roles.get(role), exists)
+    profile = [] if standing.profile_role else _profile_calls()
+    return tuple(calls + (profile[1:] if standing.ec2_profile else profile))
+
+
+def observe_role(cloud: Cloud, role: str) -> tuple[bool, Policy | None]:
+    """Whether a role exists, and its inline policy named `pedigree`."""
+    try:
+        cloud.ask("iam", "get_role", RoleName=role)
+    except CloudError as error:
+        if is_code(error, "NoSuchEntity"):
+            return False, None
+        raise
+    try:
+        answer = cloud.ask("iam", "get_role_policy", RoleName=role, PolicyName="pedigree")
+    except CloudError as error:
+        if is_code(error, "NoSuchEntity"):
+            return True, None
+        raise
+    document = answer["PolicyDocument"]
+    return True, json.loads(document) if isinstance(document, str) else document
+
+
+def _exists(cloud: Cloud, service: str, operation: str, **params: Any) -> bool:
+    try:
+        cloud.ask(service, operation, **params)
+    except CloudError as error:
+        if is_code(error, "404", "NoSuchBucket", "NoSuchBucketPolicy", "NoSuchEntity", "NotFound"):
+            return False
+        raise
+    return True
+
+
+def _observe_profile(cloud: Cloud) -> tuple[bool, bool]:
+    """Whether the instance profile exists, and whether the role is in it."""
+    try:
+        answer = cloud.ask("iam", "get_instance_profile", InstanceProfileName=EC2_ROLE)
+    except CloudError as error:
+        if is_code(error, "NoSuchEntity"):
+            return False, False
+        raise
+    held = [role["RoleName"] for role in answer["InstanceProfile"]["Roles"]]
+    return True, EC2_ROLE in held
+
+
+def observe_foundation(cloud: Cloud) -> tuple[Foundation, Standing]:
+    """Ask what is there. A bucket of this name in another account is refused (error code 403)."""
+    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
+    seen = {role: observe_role(cloud, role) for role in _role_policies(foundation)}
+    mine = {"Bucket": foundation.bucket, "ExpectedBucketOwner": foundation.account_id}
+    profile, profile_role = _observe_profile(cloud)
+    return foundation, Standing(
+        bucket=_exists(cloud, "s3", "head_bucket", **mine),
+        # The policy is the last thing that `bucket_calls` sets.
+        bucket_closed=_exists(cloud, "s3", "get_bucket_policy", **mine),
+        roles={role: policy for role, (exists, policy) in seen.items() if exists},
+        ec2_profile=profile,
+        profile_role=profile_role,
+    )

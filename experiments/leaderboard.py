@@ -1,0 +1,128 @@
+"""Which run was worth it: quality, cost and time side by side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from experiments import names
+from experiments.records import RunRecord, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the leaderboard. `quality` is test/top1, 0 to 1; cost in USD; times in seconds."""
+
+    rank: int
+    name: str
+    run_id: str
+    experiment: str
+    status: str
+    where: str
+    quality: float | None
+    cost_usd: Decimal | None
+    cost_basis: str
+    billable_s: float | None
+    training_s: float | None
+    best_value: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, object]:
+        """The row for `--json`: money as text, so that no digit is lost."""
+        row = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**row, "cost_usd": None if self.cost_usd is None else str(self.cost_usd)}
+
+
+def quality(record: RunRecord) -> float | None:
+    """The figure runs are ranked by, or None if the run has none to show."""
+    if record.status is not RunStatus.SUCCEEDED:
+        return None
+    return record.metrics.get(names.QUALITY_METRIC)
+
+
+def _order(record: RunRecord) -> tuple[bool, float, Decimal, float]:
+    score = quality(record)
+    cost = record.cost_usd if record.cost_usd is not None else Decimal("Infinity")
+    started = record.started_at.timestamp() if record.started_at else 0.0
+    return score is None, -(score or 0.0), cost, -started
+
+
+def pareto_front(records: Iterable[RunRecord]) -> set[str]:
+    """Ids of the runs that no other run of the same cost basis beats in both quality and cost."""
+    known = [r for r in records if quality(r) is not None and r.cost_usd is not None]
+
+    def beaten(record: RunRecord) -> bool:
+        mine = (quality(record) or 0.0, -(record.cost_usd or Decimal(0)))
+        for other in known:
+            theirs = (quality(other) or 0.0, -(other.cost_usd or Decimal(0)))
+            better = theirs[0] >= mine[0] and theirs[1] >= mine[1] and theirs != mine
+            if better and other.cost_basis == record.cost_basis:
+                return True
+        return False
+
+    return {record.run_id for record in known if not beaten(record)}
+
+
+def where(record: RunRecord) -> str:
+    """Where a run trained, in a few words."""
+    hosts = f"{record.hosts} x " if record.hosts > 1 else ""
+    return f"{record.launcher} {hosts}{record.instance_type}".strip()
+
+
+def leaderboard(records: Sequence[RunRecord]) -> list[Row]:
+    """Best quality first, ties to the cheaper run, then to the later; runs without a score last."""
+    front = pareto_front(records)
+    return [
+        Row(
+            rank=rank,
+            name=record.name,
+            run_id=record.run_id,
+            experiment=record.experiment,
+            status=record.status.value,
+            where=where(record),
+            quality=quality(record),
+            cost_usd=record.cost_usd,
+            cost_basis=record.cost_basis.value if record.cost_basis else "",
+            billable_s=record.billable_s,
+            training_s=record.metrics.get("time/total_s"),
+            best_value=record.run_id in front,
+            reason=record.reason,
+        )
+        for rank, record in enumerate(sorted(records, key=_order), start=1)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One thing in which two runs differ. `kind` is param, metric or fact."""
+
+    kind: str
+    name: str
+    first: str
+    second: str
+
+
+def differences(first: RunRecord, second: RunRecord) -> tuple[list[Difference], int]:
+    """What differs between two runs, and how many compared things are the same."""
+    facts = ("status", "launcher", "instance_type", "hosts", "cost_usd", "cost_basis")
+    pairs: list[tuple[str, str, object, object]] = [
+        ("fact", name, getattr(first, name), getattr(second, name)) for name in facts
+    ]
+    for kind, one, two in (
+        ("param", first.params, second.params),
+        ("metric", first.metrics, second.metrics),
+    ):
+        pairs += [(kind, name, one.get(name), two.get(name)) for name in sorted({*one, *two})]
+    different = [
+        Difference(kind=kind, name=name, first=_show(one), second=_show(two))
+        for kind, name, one, two in pairs
+        if one != two
+    ]
+    return different, len(pairs) - len(different)
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

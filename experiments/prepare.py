@@ -1,0 +1,134 @@
+"""Bring everything a launch needs into place: the account's foundation, data, code and weights."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.aws import Cloud
+from experiments.dataset import LocalDataset, Progress, put_dataset, put_file, read_dataset
+from experiments.foundation import observe_foundation, plan_foundation
+from experiments.launch import Ingredients, check_settings, check_spec
+from experiments.launch_ec2 import AMI_PARAMETER
+from experiments.prices import PriceBook
+from experiments.records import Artifact, Dataset, RunRecord
+from experiments.source import ROOT, Source, pack_source
+from experiments.spec import ExperimentSpec
+from experiments.weights import find_weights
+
+
+def check_inputs(spec: ExperimentSpec, data: Path, book: PriceBook) -> LocalDataset:
+    """Everything that can be refused before a cloud is asked: settings, prices, photographs."""
+    check_spec(spec, book)
+    allowed = min(check_settings(spec, run).max_unreadable_fraction for run in spec.runs)
+    return read_dataset(data, max_unreadable_fraction=allowed)
+
+
+def _weights(
+    spec: ExperimentSpec, cloud: Cloud | None, bucket: str, *, cache: Path, base: Path
+) -> Artifact:
+    if spec.weights.startswith("s3://") and spec.weights_sha256:
+        return Artifact(uri=spec.weights, digest=f"sha256:{spec.weights_sha256}")
+    path, digest = find_weights(spec.weights, cache=cache, base=base, sha256=spec.weights_sha256)
+    key = f"weights/{digest.removeprefix('sha256:')[:16]}/{path.name}"
+    uri = put_file(cloud, bucket, key, path) if cloud else f"s3://{bucket}/{key}"
+    return Artifact(uri=uri, digest=digest)
+
+
+def _source_key(source: Source) -> str:
+    return f"code/{source.digest.removeprefix('sha256:')[:16]}/source.tar.gz"
+
+
+def prepare(
+    spec: ExperimentSpec,
+    data: LocalDataset,
+    *,
+    cloud: Cloud,
+    book: PriceBook,
+    history: tuple[RunRecord, ...],
+    cache: Path,
+    base: Path,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Ingredients:
+    """Create what is missing in the account and put data, code and weights where runs read them."""
+    foundation, standing = observe_foundation(cloud)
+    for call in plan_foundation(foundation, standing):
+        say(f"{call.service} {call.operation}: {call.why}")
+        cloud.perform(call)
+    source = pack_source()
+    bucket = foundation.bucket
+    dataset = put_dataset(cloud, bucket, data, progress)
+    code = put_file(cloud, bucket, _source_key(source), source.data)
+    return Ingredients(
+        foundation=foundation,
+        dataset=dataset,
+        source=Artifact(uri=code, digest=source.digest),
+        weights=_weights(spec, cloud, bucket, cache=cache, base=base),
+        image_id=image_id(spec, cloud),
+        book=book,
+        history=history,
+        git_commit=git_commit(ROOT),
+        owner=_owner(),
+    )
+
+
+def foresee(
+    spec: ExperimentSpec,
+    data: LocalDataset,
+    *,
+    cloud: Cloud,
+    book: PriceBook,
+    history: tuple[RunRecord, ...],
+    cache: Path,
+    base: Path,
+) -> Ingredients:
+    """The same ingredients as `prepare` would give, with nothing created or sent."""
+    foundation, _ = observe_foundation(cloud)
+    source = pack_source()
+    short = data.digest.removeprefix("sha256:")[:16]
+    bucket = foundation.bucket
+    return Ingredients(
+        foundation=foundation,
+        dataset=Dataset(
+            uri=f"s3://{bucket}/datasets/{short}/",
+            digest=data.digest,
+            classes=data.classes,
+            images=data.images,
+            size_bytes=data.size_bytes,
+        ),
+        source=Artifact(uri=f"s3://{bucket}/{_source_key(source)}", digest=source.digest),
+        weights=_weights(spec, None, bucket, cache=cache, base=base),
+        image_id=image_id(spec, cloud),
+        book=book,
+        history=history,
+        git_commit=git_commit(ROOT),
+        owner=_owner(),
+    )
+
+
+def image_id(spec: ExperimentSpec, cloud: Cloud) -> str:
+    """The id of the newest Deep Learning AMI, if a run needs one."""
+    if all(run.on != "ec2" for run in spec.runs):
+        return ""
+    answer = cloud.ask("ssm", "get_parameter", Name=AMI_PARAMETER)
+    return str(answer["Parameter"]["Value"])
+
+
+def git_commit(root: Path) -> str:
+    """The commit the code was at, with `-dirty` if it was changed since; empty outside git."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _owner() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,97 @@
+"""The price book: dated, sourced, immutable rows. What is not in it is refused, never guessed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from pathlib import Path
+
+from experiments.errors import PriceError
+from experiments.records import Price
+
+BOOKS = Path(__file__).with_name("price_books")
+_FIELDS = tuple(Price.__dataclass_fields__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceBook:
+    """All prices read on or before `date` (ISO), one for each (service, component, type, region)."""
+
+    date: str
+    path: Path
+    rows: Mapping[tuple[str, str, str, str], Price]
+
+    def find(self, service: str, component: str, region: str, instance_type: str = "") -> Price:
+        """Return the one row for these words.
+
+        Raises PriceError naming what is missing, which types the book does hold, and how to add one.
+        """
+        price = self.rows.get((service, component, instance_type, region))
+        if price is None:
+            raise self._missing(service, component, region, instance_type)
+        return price
+
+    def instance_types(self, service: str, component: str, region: str) -> tuple[str, ...]:
+        """The instance types that have a price for this use in this region."""
+        return tuple(
+            sorted(
+                key[2] for key in self.rows if key[:2] == (service, component) and key[3] == region
+            )
+        )
+
+    def _missing(self, service: str, component: str, region: str, kind: str) -> PriceError:
+        known = self.instance_types(service, component, region)
+        what = f"{service} {component}" + (f" of {kind}" if kind else "")
+        row = f"{service},{component},{kind},{region},<unit>,<usd>,<date>,<where you read it>"
+        offer = f"use one of {', '.join(known[:12])}; or " if kind and known else ""
+        return PriceError(
+            f"no price for {what} in {region} in the price book of {self.date}",
+            fix=f"{offer}add a row `{row}` to {self.path.name} in experiments/price_books/",
+        )
+
+
+def parse_book(lines: Iterable[str], *, path: Path) -> PriceBook:
+    """Read a book from CSV lines. Raises PriceError for a damaged row and for two of one thing."""
+    rows: dict[tuple[str, str, str, str], Price] = {}
+    reader = csv.DictReader(lines)
+    for record in reader:
+        price = _price(record, f"{path.name}, line {reader.line_num}")
+        key = (price.service, price.component, price.instance_type, price.region)
+        if key in rows:
+            raise PriceError(
+                f"{path.name}: {', '.join(key)} stands twice",
+                fix="keep one row for each service, component, instance type and region",
+            )
+        rows[key] = price
+    return PriceBook(date=path.stem, path=path, rows=rows)
+
+
+def _price(record: Mapping[str, str | None], where: str) -> Price:
+    text = {name: record.get(name) or "" for name in _FIELDS}
+    if len(record) > len(_FIELDS):
+        raise PriceError(f"{where}: there are too many columns", fix="write 0.17, not 0,17")
+    try:
+        usd = Decimal(text["usd"])
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if not usd.is_finite() or usd < 0:
+        raise PriceError(
+            f"{where}: the price is {text['usd']!r}", fix="write a number of USD, as 0.17"
+        )
+    for name in ("service", "component", "region", "unit", "as_of", "source"):
+        if not text[name]:
+            raise PriceError(f"{where}: {name} is empty", fix=f"fill in {', '.join(_FIELDS)}")
+    return Price(**{**text, "usd": usd})  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4)
+def latest_book(folder: Path = BOOKS) -> PriceBook:
+    """The newest book in `folder`; its file name is its date."""
+    books = sorted(folder.glob("????-??-??.csv"))
+    if not books:
+        raise PriceError(f"no price book in {folder}", fix="restore experiments/price_books/")
+    with books[-1].open(newline="", encoding="utf-8") as lines:
+        return parse_book(lines, path=books[-1])

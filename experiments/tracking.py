@@ -1,0 +1,267 @@
+"""The one door to MLflow. Writing the same thing twice changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from experiments import names
+from experiments.errors import CloudError
+from experiments.events import MetricPoint
+from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
+from experiments.run_notes import cost_table, launch_note, requests_text, settled_note
+
+DEFAULT_STORE = "mlflow.db"
+_BATCH = 500
+_END_STATUS = {
+    RunStatus.SUCCEEDED: "FINISHED",
+    RunStatus.FAILED: "FAILED",
+    RunStatus.REFUSED: "FAILED",
+    RunStatus.STOPPED: "KILLED",
+}
+
+
+def default_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI if set, else the sqlite file that a plain `mlflow ui` opens in `root`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DEFAULT_STORE}"
+
+
+class Tracker:
+    """Runs in one MLflow store. `root` is where artifacts and the creation lock live."""
+
+    def __init__(self, uri: str, root: Path) -> None:
+        self.uri = uri
+        self.root = root
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        from filelock import FileLock
+        from mlflow import MlflowClient
+
+        lock = self.root / ".pedigree" / "tracker.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):  # several processes must not migrate a fresh store at once
+            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            client.search_experiments(max_results=1)
+        return client
+
+    def _experiment_id(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None
+        if self.uri.startswith("sqlite:"):
+            place = (self.root / "mlartifacts" / name).resolve().as_uri()
+        try:
+            return str(self._client.create_experiment(name, artifact_location=place))
+        except Exception:  # another process was first
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def open_run(self, plan: LaunchPlan, *, now: datetime) -> str:
+        """Open the run before anything is launched, so that a refusal is on record too. Its MLflow id."""
+        tags = {
+            names.RUN_ID: plan.run_id,
+            names.STATUS: RunStatus.SUBMITTED.value,
+            names.CODE_DIGEST: plan.params.get("code/digest", ""),
+            names.DATASET_DIGEST: plan.params.get("data/digest", ""),
+            "mlflow.source.name": "pedigree",
+            "mlflow.source.git.commit": plan.params.get("code/git_commit", ""),
+            "mlflow.user": plan.tags.get("pedigree:owner", ""),
+            "mlflow.note.content": launch_note(plan),
+        }
+        run = self._client.create_run(
+            self._experiment_id(plan.experiment),
+            start_time=int(now.timestamp() * 1000),
+            tags=tags,
+            run_name=plan.run_name,
+        )
+        run_id = str(run.info.run_id)
+        self._log(run_id, params=plan.params)
+        self._client.log_inputs(run_id, datasets=[_dataset_input(plan)])
+        self._client.log_text(run_id, requests_text(plan), "launch/requests.json")
+        return run_id
+
+    def log_points(self, tracker_run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Mirror metric values with their own times; a value written twice is written once."""
+        from mlflow.entities import Metric
+
+        for at in range(0, len(points), _BATCH):
+            batch = [Metric(p.name, p.value, p.t_ms, p.step) for p in points[at : at + _BATCH]]
+            self._client.log_batch(tracker_run_id, metrics=batch)
+
+    def tag(self, tracker_run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self._log(tracker_run_id, tags=tags)
+
+    def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
+        """Keep a text as an artifact of a run."""
+        self._client.log_text(tracker_run_id, text, path)
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        from mlflow.entities import Param, RunTag
+
+        self._client.log_batch(
+            run_id,
+            params=[Param(key, value[:6000]) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value[:5000]) for key, value in (tags or {}).items()],
+        )
+
+    def close_run(self, tracker_run_id: str, record: RunRecord, cost: Cost) -> None:
+        """Settle a run: its cost with every line's frozen price, its state, its model."""
+        tags = {
+            names.STATUS: record.status.value,
+            names.REASON: record.reason,
+            names.COST_USD: str(cost.total_usd),
+            names.COST_BASIS: cost.basis.value,
+            names.MODEL_URI: record.model_uri or "",
+            "mlflow.note.content": settled_note(record, cost),
+        }
+        if cost.lines:
+            price = cost.lines[0].price
+            tags[names.COST_PRICE] = f"{price.usd} USD per {price.unit}"
+            tags[names.COST_PRICE_DATE] = price.as_of
+        self._log(tracker_run_id, tags=tags)
+        ended = record.ended_at or datetime.now(tz=UTC)
+        at_ms = int(ended.timestamp() * 1000)
+        points = [
+            MetricPoint(name=names.COST_METRIC, value=float(cost.total_usd), step=0, t_ms=at_ms),
+            MetricPoint(
+                name=names.BILLABLE_METRIC, value=record.billable_s or 0.0, step=0, t_ms=at_ms
+            ),
+        ]
+        self.log_points(tracker_run_id, points)
+        if "cost.json" not in {file.path for file in self._client.list_artifacts(tracker_run_id)}:
+            self._client.log_table(tracker_run_id, cost_table(cost), "cost.json")  # it appends
+        if record.model_uri and record.status is RunStatus.SUCCEEDED:
+            self._log_model(tracker_run_id, record)
+        self._client.set_terminated(tracker_run_id, _END_STATUS[record.status], at_ms)
+
+    def _log_model(self, tracker_run_id: str, record: RunRecord) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        run = self._client.get_run(tracker_run_id)
+        if run.outputs and run.outputs.model_outputs:
+            return
+        model = self._client.create_logged_model(
+            run.info.experiment_id,
+            name=record.name,
+            source_run_id=tracker_run_id,
+            model_type="openvino-image-classifier",
+            tags={names.MODEL_URI: record.model_uri or "", names.RUN_ID: record.run_id},
+        )
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(
+            tracker_run_id, [LoggedModelOutput(model_id=model.model_id, step=0)]
+        )
+
+    def register(self, name: str, record: RunRecord, tags: Mapping[str, str]) -> str:
+        """Register a run's model as a new version of `name` with the alias `champion`. The version."""
+        known = {m.name for m in self._client.search_registered_models()}
+        if name not in known:
+            self._client.create_registered_model(name)
+        version = None
+        for found in self._client.search_model_versions(f"name='{name}'"):
+            if found.run_id == record.tracker_run_id:
+                version = found
+        if version is None:
+            version = self._client.create_model_version(
+                name, source=record.model_uri, run_id=record.tracker_run_id
+            )
+        for key, value in tags.items():
+            self._client.set_model_version_tag(name, version.version, key, value)
+            self._client.set_tag(record.tracker_run_id, key, value)
+        self._client.set_registered_model_alias(name, "champion", version.version)
+        return str(version.version)
+
+    def runs(self, experiment: str | None = None, limit: int = 10_000) -> list[RunRecord]:
+        """The runs that Pedigree launched, newest first."""
+        experiments = self._client.search_experiments()
+        by_id = {e.experiment_id: e.name for e in experiments if experiment in (None, e.name)}
+        found: list[RunRecord] = []
+        token: str | None = None
+        while by_id and len(found) < limit:
+            page = self._client.search_runs(
+                list(by_id),
+                filter_string=f"tags.`{names.RUN_ID}` != ''",
+                max_results=min(1000, limit - len(found)),
+                page_token=token,
+            )
+            found += [_record(run, by_id[run.info.experiment_id]) for run in page]
+            token = page.token
+            if not token:
+                break
+        return found
+
+    def history(self, tracker_run_id: str, metric: str) -> list[tuple[int, float]]:
+        """The values of one metric as (step, value), by step."""
+        points = self._client.get_metric_history(tracker_run_id, metric)
+        return sorted((point.step, point.value) for point in points)
+
+    def find(self, word: str, records: Iterable[RunRecord] | None = None) -> RunRecord:
+        """The newest run with this id or name. Raises CloudError naming the ones there are."""
+        there = list(records if records is not None else self.runs())
+        for record in there:
+            if word in (record.run_id, record.tracker_run_id, record.name):
+                return record
+        shown = ", ".join(f"{r.name} ({r.run_id})" for r in there[:8]) or "none yet"
+        raise CloudError(f"there is no run {word!r}", fix=f"name one of: {shown}")
+
+
+def _dataset_input(plan: LaunchPlan) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    digest = plan.params.get("data/digest", "")
+    dataset = Dataset(
+        name=plan.experiment,
+        digest=digest.removeprefix("sha256:")[:36],
+        source_type="s3",
+        source=f'{{"digest": "{digest}"}}',
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC) if ms else None
+
+
+def _record(run: Any, experiment: str) -> RunRecord:
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    cost = tags.get(names.COST_USD)
+    return RunRecord(
+        run_id=tags[names.RUN_ID],
+        tracker_run_id=run.info.run_id,
+        name=run.info.run_name or tags[names.RUN_ID],
+        experiment=experiment,
+        status=RunStatus(tags.get(names.STATUS, "failed")),
+        launcher=params.get("launch/on", ""),
+        instance_type=params.get("launch/instance_type", ""),
+        hosts=int(params.get("launch/hosts", "1")),
+        reason=tags.get(names.REASON, ""),
+        metrics=metrics,
+        params=params,
+        billable_s=metrics.get(names.BILLABLE_METRIC),
+        cost_usd=Decimal(cost) if cost else None,
+        cost_basis=Basis(tags[names.COST_BASIS]) if tags.get(names.COST_BASIS) else None,
+        model_uri=tags.get(names.MODEL_URI) or None,
+        dataset_digest=tags.get(names.DATASET_DIGEST, ""),
+        code_digest=tags.get(names.CODE_DIGEST, ""),
+        git_commit=params.get("code/git_commit", ""),
+        started_at=_moment(run.info.start_time),
+        ended_at=_moment(run.info.end_time),
+    )

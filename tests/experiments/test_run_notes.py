@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+from experiments.cost import run_cost
+from experiments.records import Basis, Cost, RunStatus
+from experiments.run_notes import cost_table, launch_note, requests_text, settled_note
+from tests.experiments.build import REGION, book, plan, record, usage
+
+
+def ledger() -> Cost:
+    return run_cost(
+        usage(36_000),
+        launcher="ec2",
+        instance_type="c5.xlarge",
+        region=REGION,
+        volume_gb=30,
+        book=book(),
+        basis=Basis.SIMULATED,
+    )
+
+
+def test_the_exact_requests_are_kept() -> None:
+    found = plan("plain")
+    (shown,) = json.loads(requests_text(found))
+    assert (shown["service"], shown["operation"]) == ("ec2", "run_instances")
+    assert shown["params"] == found.calls[0].params
+    assert shown["why"]
+
+
+def test_a_launch_says_why() -> None:
+    found = plan()
+    assert all(f"- {reason}" in launch_note(found) for reason in found.reasons)
+
+
+def test_a_settled_run_shows_every_line_of_its_bill() -> None:
+    note = settled_note(record(), ledger())
+    assert note.startswith("**succeeded**")
+    assert "- 1 x c5.xlarge: 10 hour at 0.17 USD (read 2026-11-01, a test) = 1.7 USD" in note
+    assert f"- total {ledger().total_usd} USD, simulated" in note
+    assert "not counted: S3 storage and requests" in note
+
+
+def test_a_refused_run_says_why_and_costs_nothing() -> None:
+    refused = record(status=RunStatus.REFUSED, reason="no quota")
+    note = settled_note(refused, Cost(basis=Basis.BILLED))
+    assert note.startswith("**refused** no quota")
+    assert "- total 0 USD, billed" in note
+
+
+def test_the_table_loses_no_digit() -> None:
+    cost = ledger()
+    table = cost_table(cost)
+    assert {len(column) for column in table.values()} == {2}
+    assert sum((Decimal(usd) for usd in table["usd"]), Decimal(0)) == cost.total_usd
+    assert table["quantity"][0] == "10"
+    assert cost_table(Cost(basis=Basis.BILLED))["usd"] == []
