@@ -1,0 +1,1 @@
+"""From the best run to a live answer: choose, plan, apply, undo and ask."""

@@ -1,0 +1,205 @@
+"""What AWS should hold once a release is live, in the words of the requests that make it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployment.function_code import HANDLER, as_base64
+from deployment.policy import (
+    SERVING_REPOSITORY,
+    Policy,
+    endpoint_policy,
+    function_policy,
+    model_prefix,
+)
+from deployment.release import Release, StoredFile
+from deployment.settings import VARIANT, ServingSettings
+from experiments.foundation import OWNER_TAG, Foundation
+
+SERVING_VERSION = "1"
+RUNTIME = "python3.13"
+ARCHITECTURE = "x86_64"
+NAMESPACE = "sagemaker"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRole:
+    """A role that one AWS service takes, with its one inline policy."""
+
+    name: str
+    service: str
+    policy: Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedFile:
+    """A file that has to be in the bucket. `data` is None where it can only be there already."""
+
+    stored: StoredFile
+    what: str
+    data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The whole of it. Every mapping holds the members of one request in AWS's own words."""
+
+    release: Release
+    foundation: Foundation
+    roles: tuple[WantedRole, ...]
+    files: tuple[WantedFile, ...]
+    model: Params
+    endpoint_config: Params
+    endpoint_tags: list[Params]
+    scalable_target: Params
+    scaling_policy: Params
+    function: Params
+    code_sha256: str
+
+    @property
+    def settings(self) -> ServingSettings:
+        return self.release.settings
+
+
+def serving_image(foundation: Foundation) -> str:
+    """The address of the image that endpoints run."""
+    registry = f"{foundation.account_id}.dkr.ecr.{foundation.region}.amazonaws.com"
+    return f"{registry}/{SERVING_REPOSITORY}:{SERVING_VERSION}"
+
+
+def model_key(settings: ServingSettings, release_id: str) -> str:
+    """Where a release's archive is kept."""
+    return f"{model_prefix(settings)}{release_id}/model.tar.gz"
+
+
+def function_key(settings: ServingSettings, digest: str) -> str:
+    """Where a handler's package is kept; releases with the same handler share it."""
+    return f"functions/{settings.name}/{digest.removeprefix('sha256:')[:16]}.zip"
+
+
+def desired(
+    release: Release, foundation: Foundation, bodies: Mapping[str, bytes] | None = None
+) -> Wanted:
+    """What a release needs. `bodies` are the bytes of its files by key, where they are at hand."""
+    settings = release.settings
+    data = bodies or {}
+    return Wanted(
+        release=release,
+        foundation=foundation,
+        roles=_roles(settings, foundation),
+        files=(
+            WantedFile(stored=release.model, what="the model", data=data.get(release.model.key)),
+            WantedFile(
+                stored=release.function, what="the handler", data=data.get(release.function.key)
+            ),
+        ),
+        model=_model(release, foundation),
+        endpoint_config=_endpoint_config(release),
+        endpoint_tags=[OWNER_TAG, {"Key": "pedigree:app", "Value": settings.app}],
+        scalable_target=_scalable_target(settings),
+        scaling_policy=_scaling_policy(settings),
+        function=_function(settings, foundation),
+        code_sha256=as_base64(release.function.digest),
+    )
+
+
+def _roles(settings: ServingSettings, foundation: Foundation) -> tuple[WantedRole, ...]:
+    return (
+        WantedRole(
+            name=settings.endpoint_role,
+            service="sagemaker",
+            policy=endpoint_policy(settings, foundation),
+        ),
+        WantedRole(
+            name=settings.function_role,
+            service="lambda",
+            policy=function_policy(settings, foundation),
+        ),
+    )
+
+
+def _release_tags(release: Release) -> list[Params]:
+    return [
+        OWNER_TAG,
+        {"Key": "pedigree:app", "Value": release.settings.app},
+        {"Key": "pedigree:release", "Value": release.release_id},
+        {"Key": "pedigree:run", "Value": release.run_id},
+    ]
+
+
+def _model(release: Release, foundation: Foundation) -> Params:
+    return {
+        "ModelName": release.model_name,
+        "ExecutionRoleArn": foundation.role_arn(release.settings.endpoint_role),
+        "PrimaryContainer": {
+            "Image": release.image,
+            "Mode": "SingleModel",
+            "ModelDataUrl": f"s3://{foundation.bucket}/{release.model.key}",
+        },
+        "Tags": _release_tags(release),
+    }
+
+
+def _endpoint_config(release: Release) -> Params:
+    variant = {
+        "VariantName": VARIANT,
+        "ModelName": release.model_name,
+        "InitialInstanceCount": release.settings.min_instances,
+        "InstanceType": release.settings.instance_type,
+        "InitialVariantWeight": 1.0,
+    }
+    return {
+        "EndpointConfigName": release.model_name,
+        "ProductionVariants": [variant],
+        "Tags": _release_tags(release),
+    }
+
+
+def _scalable_target(settings: ServingSettings) -> Params:
+    return {
+        "ServiceNamespace": NAMESPACE,
+        "ResourceId": settings.scaling_resource,
+        "ScalableDimension": DIMENSION,
+        "MinCapacity": settings.min_instances,
+        "MaxCapacity": settings.max_instances,
+    }
+
+
+def _scaling_policy(settings: ServingSettings) -> Params:
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    return {
+        "PolicyName": settings.scaling_policy,
+        "ServiceNamespace": NAMESPACE,
+        "ResourceId": settings.scaling_resource,
+        "ScalableDimension": DIMENSION,
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": float(settings.target_invocations_per_instance),
+            "PredefinedMetricSpecification": metric,
+            "ScaleInCooldown": settings.scale_in_cooldown_s,
+            "ScaleOutCooldown": settings.scale_out_cooldown_s,
+        },
+    }
+
+
+def _function(settings: ServingSettings, foundation: Foundation) -> Params:
+    """What identifies a version beside its code."""
+    variables = {
+        "ENDPOINT_NAME": settings.name,
+        "ENDPOINT_READ_TIMEOUT_S": str(settings.endpoint_read_timeout_s),
+    }
+    if settings.allowed_origins:
+        variables["ALLOWED_ORIGINS"] = ",".join(settings.allowed_origins)
+    return {
+        "FunctionName": settings.name,
+        "Runtime": RUNTIME,
+        "Role": foundation.role_arn(settings.function_role),
+        "Handler": HANDLER,
+        "Timeout": settings.timeout_s,
+        "MemorySize": settings.memory_mb,
+        "Environment": {"Variables": variables},
+    }

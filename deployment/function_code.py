@@ -1,0 +1,45 @@
+"""The function's deployment package: `lambda/handler.py` in a zip file with reproducible bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.source import ROOT
+
+HANDLER = "handler.handler"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionCode:
+    """The zip file's bytes and their digest (`sha256:<hex>`)."""
+
+    data: bytes
+    digest: str
+
+
+def pack_function(folder: Path = ROOT / "lambda") -> FunctionCode:
+    """Zip the handler. It is stored, not compressed: compressors differ from machine to machine."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        entry = zipfile.ZipInfo("handler.py", _EPOCH)
+        entry.create_system = 3
+        entry.external_attr = 0o100644 << 16
+        archive.writestr(entry, (folder / "handler.py").read_bytes())
+    data = out.getvalue()
+    return FunctionCode(data=data, digest=f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+def as_base64(digest: str) -> str:
+    """A `sha256:<hex>` digest in the base64 that Lambda and S3 write it in."""
+    return base64.b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
+
+
+def from_base64(digest: str) -> str:
+    """The `sha256:<hex>` form of a base64 digest."""
+    return f"sha256:{base64.b64decode(digest).hex()}"

@@ -1,0 +1,101 @@
+"""What serving costs: by the month while it stands, and by the call. Pure; Decimal throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from experiments.cost import HOURS_PER_MONTH, SECONDS_PER_HOUR, line
+from experiments.prices import PriceBook
+from experiments.records import Basis, Cost, CostLine
+
+_MB_PER_GB = Decimal(1024)
+_BYTES_PER_GB = Decimal(1024**3)
+_MILLION = Decimal(1_000_000)
+_REQUESTS = "requests, which are 0 without traffic"
+_VOLUME = "the instances' storage volumes and the data through them"
+_LOGS = "log ingestion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What stands there and is paid for whether asked or not."""
+
+    instance_type: str
+    min_instances: int
+    max_instances: int
+    provisioned_concurrency: int
+    memory_mb: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monthly:
+    """The price of a month of 730 hours with all instances at their minimum, and at their maximum."""
+
+    at_min: Cost
+    at_max: Cost
+
+
+def monthly(standing: Standing, *, region: str, book: PriceBook, basis: Basis) -> Monthly:
+    """What `standing` costs a month. Raises PriceError for what has no price in the book."""
+    return Monthly(
+        at_min=_month(standing, standing.min_instances, region, book, basis),
+        at_max=_month(standing, standing.max_instances, region, book, basis),
+    )
+
+
+def _month(standing: Standing, instances: int, region: str, book: PriceBook, basis: Basis) -> Cost:
+    hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
+    item = f"{instances} x {standing.instance_type}"
+    lines = [line(item, instances * HOURS_PER_MONTH, hosting)]
+    if standing.provisioned_concurrency:
+        lines.append(_warm_month(standing, region, book))
+    if standing.stored_bytes:
+        storage = book.find("s3", "standard_storage", region)
+        size = Decimal(standing.stored_bytes)
+        lines.append(line("model archives in S3", size, storage, per=_BYTES_PER_GB))
+    return Cost(basis=basis, lines=tuple(lines), not_counted=(_REQUESTS, _VOLUME, _LOGS))
+
+
+def _warm_month(standing: Standing, region: str, book: PriceBook) -> CostLine:
+    price = book.find("lambda", "provisioned_concurrency_gb_second", region)
+    memory = Decimal(standing.memory_mb) / _MB_PER_GB
+    seconds = standing.provisioned_concurrency * HOURS_PER_MONTH * SECONDS_PER_HOUR
+    item = f"provisioned concurrency {standing.provisioned_concurrency} x {standing.memory_mb} MB"
+    return line(item, seconds * memory, price)
+
+
+def standing_usd_per_hour(standing: Standing, *, region: str, book: PriceBook) -> Decimal:
+    """What is paid in an hour without a single call: the fewest instances and the warm functions."""
+    hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
+    usd = standing.min_instances * hosting.usd
+    if standing.provisioned_concurrency:
+        usd += _warm_month(standing, region, book).usd / HOURS_PER_MONTH
+    return usd
+
+
+def call_cost(
+    billed_ms: int,
+    *,
+    memory_mb: int,
+    provisioned: bool,
+    region: str,
+    book: PriceBook,
+    basis: Basis,
+    not_counted: tuple[str, ...] = (),
+) -> Cost:
+    """What Lambda bills for one call: the request, and GB-seconds at the rate of where it ran.
+
+    Environments kept warm by provisioned concurrency have a lower rate of their own. Raises
+    PriceError for what has no price in the book.
+    """
+    component = "provisioned_duration_gb_second" if provisioned else "gb_second"
+    gb_seconds = Decimal(billed_ms) / 1000 * memory_mb / _MB_PER_GB
+    lines = (
+        line("1 request", Decimal(1), book.find("lambda", "request", region), per=_MILLION),
+        line(
+            f"{billed_ms} ms of {memory_mb} MB", gb_seconds, book.find("lambda", component, region)
+        ),
+    )
+    return Cost(basis=basis, lines=lines, not_counted=not_counted)

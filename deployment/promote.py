@@ -1,0 +1,131 @@
+"""From a chosen run to a proposal: the release, what it needs, what is there, and the plan between."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from deployment.archive import ServingArchive, examine, fetch_archive
+from deployment.desired import Wanted, desired, function_key, model_key, serving_image
+from deployment.function_code import FunctionCode, pack_function
+from deployment.gates import Gate, require
+from deployment.observe import Observed, observe
+from deployment.plan import plan_release
+from deployment.release import (
+    Release,
+    StoredFile,
+    content_digest,
+    new_release,
+    release_id_for,
+)
+from deployment.settings import ServingSettings
+from deployment.steps import ReleasePlan
+from deployment.store import ReleaseStore
+from experiments.aws import Cloud
+from experiments.errors import ReleaseError
+from experiments.foundation import Foundation
+from experiments.prices import PriceBook
+from experiments.records import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A release, and the bytes of its files by key in the bucket."""
+
+    release: Release
+    bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A plan and everything it was decided on. `back`: it returns to an earlier release."""
+
+    release: Release
+    wanted: Wanted
+    observed: Observed
+    plan: ReleasePlan
+    back: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is missing and the release is the live one."""
+        return not self.plan.steps and self.observed.live.release_id == self.release.release_id
+
+
+def prepare(
+    cloud: Cloud,
+    record: RunRecord,
+    settings: ServingSettings,
+    *,
+    now: datetime,
+    code: FunctionCode | None = None,
+) -> Prepared:
+    """Fetch a run's model, pass it through the gates, and make the release of it.
+
+    Reads from AWS and changes nothing there. Content that was released before gives the release that
+    is on record. Raises ReleaseError if a gate is shut, CloudError.
+    """
+    if not record.model_uri:
+        raise ReleaseError(f"run {record.name} has no model", fix="promote a run that succeeded")
+    handler = code or pack_function()
+    archive, gate = _examined(cloud, record.model_uri)
+    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
+    image = serving_image(foundation)
+    content = content_digest(
+        settings, model_digest=archive.content, function_digest=handler.digest, image=image
+    )
+    store = ReleaseStore(cloud=cloud, name=settings.name)
+    known = store.ids()
+    release_id = release_id_for(content, known, now)
+    on_record = store.find(release_id) if release_id in known else None
+    release = (
+        on_record.release
+        if on_record is not None
+        else new_release(
+            release_id=release_id,
+            settings=settings,
+            record=record,
+            model_digest=archive.content,
+            model=_stored(model_key(settings, release_id), archive),
+            function=_stored(function_key(settings, handler.digest), handler),
+            image=image,
+            gates=(gate,),
+            now=now,
+        )
+    )
+    bodies = {release.function.key: handler.data}
+    if release.model.digest == archive.digest:
+        bodies[release.model.key] = archive.data
+    return Prepared(release=release, bodies=bodies)
+
+
+def _examined(cloud: Cloud, uri: str) -> tuple[ServingArchive, Gate]:
+    with tempfile.TemporaryDirectory(prefix="pedigree-") as scratch:
+        folder = Path(scratch) / "model"
+        folder.mkdir()
+        found = examine(fetch_archive(cloud, uri, Path(scratch)), folder)
+    require([found.gate])
+    if found.archive is None:
+        raise ReleaseError(f"{uri} could not be packed", fix="train the run anew")
+    return found.archive, found.gate
+
+
+def _stored(key: str, content: ServingArchive | FunctionCode) -> StoredFile:
+    return StoredFile(key=key, digest=content.digest, size_bytes=len(content.data))
+
+
+def propose(cloud: Cloud, prepared: Prepared, *, book: PriceBook, back: bool = False) -> Proposal:
+    """Look at what is there and plan the rest. Changes nothing.
+
+    Raises CloudError, ReleaseError for a world a person has to look at, and PriceError.
+    """
+    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
+    wanted = desired(prepared.release, foundation, prepared.bodies)
+    observed = observe(cloud, wanted)
+    plan = plan_release(prepared.release, wanted, observed, book, basis=cloud.basis)
+    return Proposal(
+        release=prepared.release, wanted=wanted, observed=observed, plan=plan, back=back
+    )

@@ -1,0 +1,113 @@
+"""One release, a second one, and the way back, on AWS as this machine has it: real processes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deployment.apply import Applied, Means, apply_proposal
+from deployment.function_code import FunctionCode
+from deployment.invoke import invoke
+from deployment.promote import Proposal, prepare, propose
+from deployment.smoke import GoldenPhoto
+from deployment.undo import propose_rollback
+from experiments.aws import Address, Boto3Cloud
+from experiments.foundation import observe_foundation, plan_foundation
+from tests.deployment.builders import (
+    BOOK,
+    BUCKET,
+    PHOTO,
+    handler,
+    model_files,
+    record,
+    settings,
+    tar_gz,
+)
+
+READY = "localaws is ready on "
+SERVER = Path(__file__).with_name("tiny_server.py")
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Boto3Cloud]:
+    serve = shlex.join([sys.executable, str(SERVER)])
+    command = [
+        sys.executable,
+        "-m",
+        "localaws",
+        "--port",
+        "0",
+        "--state-dir",
+        str(tmp_path / "aws"),
+    ]
+    with subprocess.Popen(
+        [*command, "--serve-command", serve, "--speed", "10"],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            assert line.startswith(READY), line
+            url = line.removeprefix(READY).strip()
+            yield Boto3Cloud(Address(name="local", region="us-east-1", endpoint_url=url))
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(20) == 0
+        finally:
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGKILL)
+
+
+def ready(cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None) -> Proposal:
+    """A run with its archive in the bucket, and what its promotion would do."""
+    key = f"runs/{run_id}/output/model.tar.gz"
+    cloud.ask("s3", "put_object", Bucket=BUCKET, Key=key, Body=tar_gz(model_files(run_id, label)))
+    run = record(run_id, model_uri=f"s3://{BUCKET}/{key}")
+    how = settings(max_instances=1)
+    prepared = prepare(cloud, run, how, now=datetime.now(tz=UTC), code=code)
+    return propose(cloud, prepared, book=BOOK)
+
+
+def carry_out(cloud: Boto3Cloud, proposal: Proposal, label: str) -> Applied:
+    golden = GoldenPhoto(image=PHOTO, label=label)
+    return apply_proposal(
+        proposal,
+        Means(cloud=cloud, book=BOOK, holder="test", report=lambda done: None, golden=golden),
+    )
+
+
+@pytest.mark.slow
+def test_two_releases_and_the_way_back(cloud: Boto3Cloud, tmp_path: Path) -> None:
+    for call in plan_foundation(*observe_foundation(cloud)):
+        cloud.perform(call)
+    first = carry_out(cloud, ready(cloud, "first", "beagle"), "beagle")
+    assert first.function_version == "1"
+    assert ready(cloud, "first", "beagle").is_done
+
+    code = handler(tmp_path, "changed")
+    second = carry_out(cloud, ready(cloud, "second", "whippet", code), "whippet")
+    assert second.function_version == "2"
+    answer = invoke(cloud, settings(), PHOTO, "image/jpeg", book=BOOK)
+    assert (answer.status, answer.predictions[0].label) == (200, "whippet")
+    assert answer.function_version == "2" and answer.model_version == "second@1"
+    assert answer.provisioned and not answer.cold_start
+    assert answer.billed_ms > 0 and answer.cost.total_usd > 0
+
+    wrong = invoke(cloud, settings(), PHOTO, "text/plain", book=BOOK)
+    assert (wrong.status, wrong.error) == (415, "no photo; fix: x")
+
+    back = carry_out(cloud, propose_rollback(cloud, "dogs-prod", book=BOOK), "beagle")
+    assert back.release == first.release and back.function_version == "1"
+    answer = invoke(cloud, settings(), PHOTO, "image/jpeg", book=BOOK)
+    assert answer.predictions[0].label == "beagle" and answer.function_version == "1"
+    assert propose_rollback(cloud, "dogs-prod", book=BOOK, to=first.release.release_id).is_done
