@@ -1,0 +1,141 @@
+"""From an experiment file to plans to runs: what `run`, `plan` and `demo` share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from experiments.aws import Boto3Cloud
+    from experiments.dataset import LocalDataset
+    from experiments.launch import Ingredients
+    from experiments.records import LaunchPlan, RunRecord
+    from experiments.spec import ExperimentSpec
+    from experiments.tracking import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An experiment whose file, prices and photographs passed every check that costs nothing."""
+
+    spec: ExperimentSpec
+    base: Path
+    data: LocalDataset
+
+
+def check_experiment(spec_path: Path, data: Path | None) -> Checked:
+    """Read the file and the photographs; refuse here what would fail later."""
+    from experiments.prepare import check_inputs
+    from experiments.prices import latest_book
+    from experiments.spec import load_spec
+
+    spec = load_spec(spec_path)
+    folder = data if data is not None else (spec_path.parent / spec.data)
+    local = check_inputs(spec, folder, latest_book())
+    return Checked(spec=spec, base=spec_path.parent, data=local)
+
+
+def _history(tracker: Tracker, cloud: Boto3Cloud) -> tuple[RunRecord, ...]:
+    """Settled runs whose costs are of the kind this cloud makes: simulated never predicts AWS."""
+    from experiments.records import Basis, RunStatus
+
+    simulated = cloud.basis is Basis.SIMULATED
+    return tuple(
+        run
+        for run in tracker.runs()
+        if run.status is RunStatus.SUCCEEDED and (run.cost_basis is Basis.SIMULATED) == simulated
+    )
+
+
+def _plans(checked: Checked, made_of: Ingredients) -> tuple[LaunchPlan, ...]:
+    from experiments.contract import check
+    from experiments.launch import plan_experiment
+
+    plans = plan_experiment(
+        checked.spec,
+        run_ids=[secrets.token_hex(4) for _ in checked.spec.runs],
+        made_of=made_of,
+        now=datetime.now(tz=UTC),
+    )
+    for plan in plans:
+        check(plan.calls)
+    return plans
+
+
+def foresee_plans(
+    checked: Checked, cloud: Boto3Cloud, tracker: Tracker, space: Workspace
+) -> tuple[LaunchPlan, ...]:
+    """The plans of an experiment, with nothing created and nothing sent."""
+    from experiments.prepare import foresee
+    from experiments.prices import latest_book
+
+    made_of = foresee(
+        checked.spec,
+        checked.data,
+        cloud=cloud,
+        book=latest_book(),
+        history=_history(tracker, cloud),
+        cache=space.cache,
+        base=checked.base,
+    )
+    return _plans(checked, made_of)
+
+
+def prepared_plans(
+    checked: Checked,
+    cloud: Boto3Cloud,
+    tracker: Tracker,
+    space: Workspace,
+    say: Callable[[str], None],
+) -> tuple[LaunchPlan, ...]:
+    """The plans of an experiment, with data, code and weights already in the bucket."""
+    from experiments.prepare import prepare
+    from experiments.prices import latest_book
+
+    def progress(what: str, done: int, total: int) -> None:
+        if done % 200 == 0 or done == total:
+            say(f"{what}: {done} of {total}")
+
+    made_of = prepare(
+        checked.spec,
+        checked.data,
+        cloud=cloud,
+        book=latest_book(),
+        history=_history(tracker, cloud),
+        cache=space.cache,
+        base=checked.base,
+        progress=progress,
+        say=say,
+    )
+    return _plans(checked, made_of)
+
+
+def execute(
+    plans: tuple[LaunchPlan, ...],
+    cloud: Boto3Cloud,
+    tracker: Tracker,
+    space: Workspace,
+    *,
+    parallel: int,
+    say: Callable[[str], None],
+) -> list[RunRecord]:
+    """Run the plans and return their settled records."""
+    from experiments.follow import Surroundings, run_plans
+    from experiments.prices import latest_book
+    from experiments.records import Basis
+
+    around = Surroundings(
+        cloud=cloud,
+        tracker=tracker,
+        book=latest_book(),
+        log_folder=space.run_logs,
+        report=lambda name, text: say(f"{name}: {text}"),
+        poll_s=0.5 if cloud.basis is Basis.SIMULATED else 10.0,
+    )
+    return run_plans(plans, parallel=parallel, around=around)
