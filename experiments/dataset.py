@@ -90,7 +90,7 @@ def put_dataset(cloud: Cloud, bucket: str, data: LocalDataset, progress: Progres
         images=data.images,
         size_bytes=data.size_bytes,
     )
-    if _is_there(cloud, bucket, record):
+    if is_there(cloud, bucket, record):
         return described
     missing = list(_missing(cloud, bucket, prefix, data))
     total = len(data.files)
@@ -112,7 +112,8 @@ def put_dataset(cloud: Cloud, bucket: str, data: LocalDataset, progress: Progres
     return described
 
 
-def _is_there(cloud: Cloud, bucket: str, key: str) -> bool:
+def is_there(cloud: Cloud, bucket: str, key: str) -> bool:
+    """Whether an object is in the bucket."""
     try:
         cloud.ask("s3", "head_object", Bucket=bucket, Key=key)
     except CloudError as error:
@@ -124,7 +125,7 @@ def _is_there(cloud: Cloud, bucket: str, key: str) -> bool:
 
 def put_file(cloud: Cloud, bucket: str, key: str, path: Path | bytes) -> str:
     """Put one file (or bytes) unless the key is there already; keys name their content. S3 URI."""
-    if not _is_there(cloud, bucket, key):
+    if not is_there(cloud, bucket, key):
         if isinstance(path, bytes):
             cloud.ask("s3", "put_object", Bucket=bucket, Key=key, Body=path)
         else:

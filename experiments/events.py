@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _KINDS = {"params", "metric", "phase", "artifact", "result", "warning"}
+_ENVIRONMENT = (
+    "python", "torch", "openvino", "numpy", "pillow", "threads", "device", "hosts",
+    "train_photos", "valid_photos", "test_photos", "unreadable_photos",
+)  # fmt: skip
 _MAX_LINE = 256 * 1024
 _LATEST_S = 2.0**40
 _LAST_STEP = 2**63 - 1
@@ -88,6 +92,16 @@ def failure_message(events: Iterable[Event]) -> str:
         if event.kind == "result" and event.body.get("status") == "failed":
             return str(event.body.get("message", ""))
     return ""
+
+
+def environment(events: Iterable[Event]) -> dict[str, str]:
+    """What the leading host ran on and with, as `env/…` params: versions, threads, counts of photos."""
+    found: dict[str, str] = {}
+    for event in events:
+        values = event.body.get("values") if event.kind == "params" else None
+        if isinstance(values, dict):
+            found |= {f"env/{key}": str(values[key]) for key in _ENVIRONMENT if key in values}
+    return found
 
 
 def warnings_in(events: Iterable[Event]) -> list[str]:

@@ -13,14 +13,14 @@ from experiments import names
 from experiments.aws import Cloud, is_code
 from experiments.cost import run_cost
 from experiments.errors import CloudError, PedigreeError, RunError
-from experiments.events import failure_message, metric_points, parse_line, read_events
+from experiments.events import environment, failure_message, metric_points, parse_line, read_events
 from experiments.observe import (
     Cursor,
     ended_by,
-    final_lines,
     find_launched,
     live_lines,
     observe,
+    output_files,
 )
 from experiments.prices import PriceBook
 from experiments.records import (
@@ -230,19 +230,31 @@ def settle(run: _Active, seen: Observation, around: Surroundings) -> RunRecord:
     if plan.launcher == "ec2":
         seen = ended_by(seen, around.now())
     try:
-        lines = final_lines(around.cloud, plan)
+        files = output_files(around.cloud, plan)
     except RunError as error:
-        lines, seen = [], replace(seen, reason=f"{seen.reason} {error.message}".strip())
-    events = read_events(lines)
+        files, seen = {}, replace(seen, reason=f"{seen.reason} {error.message}".strip())
+    events = read_events(files.get("events.jsonl", "").splitlines())
     points = metric_points(events)
     around.tracker.log_points(run.tracker_run_id, points)
     message = failure_message(events)
     if message and seen.status is RunStatus.FAILED:
         seen = replace(seen, reason=message)
+    cost = _settled_cost(plan, seen, around)
+    around.tracker.log_params(run.tracker_run_id, environment(events))
+    for name, text in files.items():
+        around.tracker.log_file(run.tracker_run_id, text, name)
+    last = {point.name: point.value for point in points}
+    record = _record(plan, run.tracker_run_id, seen, cost, metrics=last)
+    around.tracker.close_run(run.tracker_run_id, record, cost)
+    around.report(plan.run_name, f"{record.status.value} {record.reason}".strip())
+    return record
+
+
+def _settled_cost(plan: LaunchPlan, seen: Observation, around: Surroundings) -> Cost:
     usage = seen.usage or Usage(
         billable_s=Decimal(0), hosts=plan.instance_count, started_at=None, ended_at=None
     )
-    cost = run_cost(
+    return run_cost(
         usage,
         launcher=plan.launcher,
         instance_type=plan.instance_type,
@@ -251,13 +263,6 @@ def settle(run: _Active, seen: Observation, around: Surroundings) -> RunRecord:
         book=around.book,
         basis=_cost_basis(around.cloud.basis),
     )
-    if lines:
-        around.tracker.log_file(run.tracker_run_id, "\n".join(lines) + "\n", "events.jsonl")
-    last = {point.name: point.value for point in points}
-    record = _record(plan, run.tracker_run_id, seen, cost, metrics=last)
-    around.tracker.close_run(run.tracker_run_id, record, cost)
-    around.report(plan.run_name, f"{record.status.value} {record.reason}".strip())
-    return record
 
 
 def _cost_basis(cloud: Basis) -> Basis:

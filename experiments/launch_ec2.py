@@ -26,7 +26,7 @@ work=$(mktemp -d)
 cd "$work" && mkdir code data weights model output
 output={output}
 ( sleep {limit_s}; shutdown -h now ) &
-( while sleep 5; do aws s3 cp --quiet output/events.jsonl "$output/events.jsonl"; done ) &
+( while sleep 10; do aws s3 cp --quiet output/events.jsonl "$output/events.jsonl"; done ) &
 train() {{
   aws s3 cp --quiet {source} source.tar.gz && tar -xzf source.tar.gz -C code || return 1
   aws s3 cp --quiet --recursive {data} data && aws s3 cp --quiet {weights} weights/{weights_name} || return 1

@@ -11,6 +11,7 @@ Metrics come from the training program's events unless marked *settled*, which t
 | cost/usd | metric, settled | total cost; `cost.basis` says whether billed or simulated |
 | throughput/features_images_per_s, memory/peak_mb | metric | the feature pass; the process |
 | launch/*, data/*, code/*, weights/*, train/* | param | where it ran, on what, with which settings |
+| env/* | param, settled | what the leading host ran with |
 | pedigree.* , cost.* | tag | identity, state and price of the run |
 """
 

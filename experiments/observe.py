@@ -39,7 +39,7 @@ EC2_STATUS = {
     "terminated": RunStatus.STOPPED,
 }
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_MAX_EVENTS_BYTES = 256 * 1024**2
+_MAX_OUTPUT_BYTES = 256 * 1024**2
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 
 
@@ -214,28 +214,32 @@ def _stream_lines(cloud: Cloud, stream: str, token: str | None) -> tuple[list[st
         token = answer["nextForwardToken"]
 
 
-def final_lines(cloud: Cloud, plan: LaunchPlan) -> list[str]:
-    """The run's own event file, out of output.tar.gz: the whole truth once a run has ended.
+def output_files(cloud: Cloud, plan: LaunchPlan) -> dict[str, str]:
+    """The text files at the top of a run's output.tar.gz, by name; empty if it left none.
 
-    Raises RunError for an archive that cannot be read.
+    `events.jsonl` among them is the whole truth once a run has ended. Raises RunError for an
+    archive that cannot be read.
     """
     uri = f"{plan.output_uri}output.tar.gz"
     data = read_object(cloud, uri)
     try:
-        return list(_events_in(data)) if data else []
+        return dict(_text_files(data)) if data else {}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RunError(f"{uri} is damaged: {error}", fix="the log kept here has it all") from error
 
 
-def _events_in(archive: bytes) -> Iterator[str]:
+def _text_files(archive: bytes) -> Iterator[tuple[str, str]]:
+    left = _MAX_OUTPUT_BYTES
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for entry in tar:
             name = entry.name.removeprefix("./")
-            if name != "events.jsonl" or not entry.isfile() or entry.size > _MAX_EVENTS_BYTES:
+            wanted = "/" not in name and name.endswith((".json", ".jsonl"))
+            if not (wanted and entry.isfile()) or entry.size > left:
                 continue
+            left -= entry.size
             stream = tar.extractfile(entry)
             if stream is not None:
-                yield from stream.read().decode("utf-8", "replace").splitlines()
+                yield name, stream.read().decode("utf-8", "replace")
 
 
 def read_object(cloud: Cloud, uri: str) -> bytes | None:
@@ -247,7 +251,7 @@ def read_object(cloud: Cloud, uri: str) -> bytes | None:
         if is_code(error, "NoSuchKey", "404"):
             return None
         raise
-    if answer["ContentLength"] > _MAX_EVENTS_BYTES:
+    if answer["ContentLength"] > _MAX_OUTPUT_BYTES:
         raise RunError(f"{uri} is over 256 MiB", fix="look at it by hand; it is not read here")
     data: bytes = answer["Body"].read()
     return data

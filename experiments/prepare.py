@@ -6,9 +6,17 @@ import getpass
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from experiments.aws import Cloud
-from experiments.dataset import LocalDataset, Progress, put_dataset, put_file, read_dataset
+from experiments.dataset import (
+    LocalDataset,
+    Progress,
+    is_there,
+    put_dataset,
+    put_file,
+    read_dataset,
+)
 from experiments.foundation import observe_foundation, plan_foundation
 from experiments.launch import Ingredients, check_settings, check_spec
 from experiments.launch_ec2 import AMI_PARAMETER
@@ -30,11 +38,24 @@ def _weights(
     spec: ExperimentSpec, cloud: Cloud | None, bucket: str, *, cache: Path, base: Path
 ) -> Artifact:
     if spec.weights.startswith("s3://") and spec.weights_sha256:
-        return Artifact(uri=spec.weights, digest=f"sha256:{spec.weights_sha256}")
+        return _weights_in_s3(spec.weights, spec.weights_sha256, cloud, bucket)
     path, digest = find_weights(spec.weights, cache=cache, base=base, sha256=spec.weights_sha256)
     key = f"weights/{digest.removeprefix('sha256:')[:16]}/{path.name}"
     uri = put_file(cloud, bucket, key, path) if cloud else f"s3://{bucket}/{key}"
     return Artifact(uri=uri, digest=digest)
+
+
+def _weights_in_s3(uri: str, sha256: str, cloud: Cloud | None, bucket: str) -> Artifact:
+    """Weights that are in S3 already, copied to the one bucket that a run may read."""
+    source, _, source_key = uri.removeprefix("s3://").partition("/")
+    digest = f"sha256:{sha256}"
+    if source == bucket and source_key.startswith("weights/"):
+        return Artifact(uri=uri, digest=digest)
+    key = f"weights/{sha256[:16]}/{source_key.rsplit('/', 1)[-1]}"
+    if cloud is not None and not is_there(cloud, bucket, key):
+        place = quote(f"{source}/{source_key}")
+        cloud.ask("s3", "copy_object", Bucket=bucket, Key=key, CopySource=place)
+    return Artifact(uri=f"s3://{bucket}/{key}", digest=digest)
 
 
 def _source_key(source: Source) -> str:

@@ -103,6 +103,10 @@ class Tracker:
         """Set tags of a run."""
         self._log(tracker_run_id, tags=tags)
 
+    def log_params(self, tracker_run_id: str, params: Mapping[str, str]) -> None:
+        """Add params to a run; the same value twice is no error."""
+        self._log(tracker_run_id, params=params)
+
     def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
         """Keep a text as an artifact of a run."""
         self._client.log_text(tracker_run_id, text, path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from experiments.contract import faults
 from experiments.errors import CloudError
@@ -23,7 +23,7 @@ from tests.experiments.fake_storage import Buckets, Refusal, Roles
 
 
 class Clock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only when somebody sleeps; no test takes more than four hours of it."""
 
     def __init__(self, start: datetime = NOW) -> None:
         self._now = start
@@ -33,6 +33,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
+        assert self._now < NOW + timedelta(hours=4), "this would never have ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +179,11 @@ class FakeCloud:
     def _s3_put_object(self, Bucket: str, Key: str, Body: Any) -> dict[str, Any]:
         self.buckets.put(Bucket, Key, Body if isinstance(Body, bytes) else Body.read())
         return {"ETag": '"x"'}
+
+    def _s3_copy_object(self, Bucket: str, Key: str, CopySource: str) -> dict[str, Any]:
+        source, _, key = unquote(CopySource).partition("/")
+        data = self._s3_get_object(source, key)["Body"].read()
+        return self._s3_put_object(Bucket=Bucket, Key=Key, Body=data)
 
     def _s3_head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         return {"ContentLength": self.buckets.get(Bucket, Key, missing="404").size}

@@ -20,6 +20,7 @@ class TrackedRun:
     opened: datetime
     tags: dict[str, str] = field(default_factory=dict)
     points: set[MetricPoint] = field(default_factory=set)
+    params: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     record: RunRecord | None = None
     cost: Cost | None = None
@@ -46,6 +47,9 @@ class FakeTracker(Tracker):
             self._failing_tags -= 1
             raise OSError("the tracker is down")
         self.tracked[tracker_run_id].tags |= tags
+
+    def log_params(self, tracker_run_id: str, params: Mapping[str, str]) -> None:
+        self.tracked[tracker_run_id].params |= params
 
     def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
         self.tracked[tracker_run_id].files[path] = text

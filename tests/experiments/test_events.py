@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.events import (
     MetricPoint,
+    environment,
     failure_message,
     metric_points,
     parse_line,
@@ -132,3 +133,13 @@ def test_the_program_s_own_words() -> None:
     assert warnings_in(read_events([event("warning", 1, message="mind the gap")])) == [
         "mind the gap"
     ]
+
+
+def test_the_environment_is_what_the_leading_host_named() -> None:
+    values = {"python": "3.11.7", "torch": "2.14.1", "epochs": "30", "train_photos": 480}
+    events = read_events([event("params", 1, values=values), event("params", 2, values="odd")])
+    assert environment(events) == {
+        "env/python": "3.11.7",
+        "env/torch": "2.14.1",
+        "env/train_photos": "480",
+    }

@@ -15,10 +15,10 @@ from experiments.observe import (
     SAGEMAKER_STATUS,
     Cursor,
     ended_by,
-    final_lines,
     find_launched,
     live_lines,
     observe,
+    output_files,
     read_instance,
     read_object,
     read_training_job,
@@ -207,14 +207,19 @@ def put_output(cloud: FakeCloud, found: LaunchPlan, data: bytes) -> None:
     cloud.buckets.put(bucket, f"{key}output.tar.gz", data)
 
 
-def test_the_final_lines_are_the_program_s_own_file() -> None:
+def test_the_output_files_are_the_texts_at_the_archive_s_top() -> None:
     world = World()
     found = world.plans[0]
-    assert final_lines(world.cloud, found) == []
-    lines = [event("phase", 1, name="features", state="start"), event("result", 2)]
-    files = {"other.txt": b"x", "./events.jsonl": "\n".join(lines).encode()}
+    assert output_files(world.cloud, found) == {}
+    lines = "\n".join([event("phase", 1, name="features", state="start"), event("result", 2)])
+    files = {
+        "other.bin": b"x",
+        "./events.jsonl": lines.encode(),
+        "confusion.json": b"[]",
+        "deep/predictions.jsonl": b"{}",
+    }
     put_output(world.cloud, found, archive(files))
-    assert final_lines(world.cloud, found) == lines
+    assert output_files(world.cloud, found) == {"events.jsonl": lines, "confusion.json": "[]"}
 
 
 def test_links_in_an_archive_are_not_followed() -> None:
@@ -222,7 +227,7 @@ def test_links_in_an_archive_are_not_followed() -> None:
     found = world.plans[0]
     data = archive({}, [("events.jsonl", "/etc/hostname"), ("./events.jsonl", "other.txt")])
     put_output(world.cloud, found, data)
-    assert final_lines(world.cloud, found) == []
+    assert output_files(world.cloud, found) == {}
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,7 @@ def test_a_damaged_archive_is_an_error_that_says_so(data: bytes) -> None:
     world = World()
     put_output(world.cloud, world.plans[0], data)
     with pytest.raises(RunError, match=r"output\.tar\.gz is damaged"):
-        final_lines(world.cloud, world.plans[0])
+        output_files(world.cloud, world.plans[0])
 
 
 def test_an_object_that_is_too_large_is_not_read() -> None:

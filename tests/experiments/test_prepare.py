@@ -92,12 +92,21 @@ def test_everything_a_launch_names_is_in_the_bucket(folder: Path) -> None:
     assert {record.status for record in world.run()} == {RunStatus.SUCCEEDED}
 
 
-def test_weights_in_s3_are_used_where_they_are(folder: Path) -> None:
+def test_weights_in_s3_are_copied_to_the_bucket_that_a_run_may_read(folder: Path) -> None:
     cloud = FakeCloud()
-    wanted = experiment(weights="s3://elsewhere/w.pth", weights_sha256="a" * 64)
+    cloud.buckets.create("elsewhere", place="us-east-1", region="us-east-1")
+    cloud.buckets.put("elsewhere", "models/w.pth", b"weights")
+    wanted = experiment(weights="s3://elsewhere/models/w.pth", weights_sha256="a" * 64)
     made_of = made(cloud, folder, wanted)
-    assert made_of.weights.uri == "s3://elsewhere/w.pth"
+    uri = made_of.weights.uri
+    assert uri == f"s3://{made_of.foundation.bucket}/weights/{'a' * 16}/w.pth"
     assert made_of.weights.digest == "sha256:" + "a" * 64
+    copied = cloud.ask(
+        "s3", "get_object", Bucket=made_of.foundation.bucket, Key=uri.split("/", 3)[3]
+    )
+    assert copied["Body"].read() == b"weights"
+    assert made(cloud, folder, wanted).weights == made_of.weights
+    assert [call.operation for call in cloud.calls].count("copy_object") == 1
 
 
 def test_an_image_is_asked_for_only_where_an_instance_runs() -> None:
