@@ -68,12 +68,14 @@ def only_one(space: Workspace) -> Iterator[None]:
 
 def draw(space: Workspace) -> Path:
     """The drawn photographs; those of an earlier demo are used again."""
+    from cli import show
     from demo import DemoDataError, draw_dataset
     from experiments.errors import DataError
 
     folder = space.state / "demo-data"
     try:
-        draw_dataset(folder)
+        with show.progress("drawing") as progress:
+            draw_dataset(folder, progress=progress)
     except DemoDataError as error:
         raise DataError(error.message, fix=error.fix) from error
     return folder
@@ -113,7 +115,10 @@ def demo(data: Path | None) -> int:
 
 
 def _check(folder: Path) -> Checked:
-    checked = check_experiment(SPEC, folder)
+    from cli import show
+
+    with show.waiting("reading every photograph"):
+        checked = check_experiment(SPEC, folder)
     counts = ", ".join(f"{count} {split}" for split, count in checked.data.images.items())
     click.echo(f"{folder}: {len(checked.data.classes)} classes; {counts}")
     for warning in checked.data.warnings:

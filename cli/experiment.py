@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,26 +94,27 @@ def prepared_plans(
     tracker: Tracker,
     space: Workspace,
     say: Callable[[str], None],
+    *,
+    quiet: bool = False,
 ) -> tuple[LaunchPlan, ...]:
     """The plans of an experiment, with data, code and weights already in the bucket."""
+    from cli import show
     from experiments.prepare import prepare
     from experiments.prices import latest_book
 
-    def progress(what: str, done: int, total: int) -> None:
-        if done % 200 == 0 or done == total:
-            say(f"{what}: {done} of {total}")
-
-    made_of = prepare(
-        checked.spec,
-        checked.data,
-        cloud=cloud,
-        book=latest_book(),
-        history=_history(tracker, cloud),
-        cache=space.cache,
-        base=checked.base,
-        progress=progress,
-        say=say,
-    )
+    with ExitStack() as stack:
+        sent = None if quiet else stack.enter_context(show.progress("photographs sent"))
+        made_of = prepare(
+            checked.spec,
+            checked.data,
+            cloud=cloud,
+            book=latest_book(),
+            history=_history(tracker, cloud),
+            cache=space.cache,
+            base=checked.base,
+            progress=lambda _what, done, total: sent(done, total) if sent else None,
+            say=say,
+        )
     return _plans(checked, made_of)
 
 

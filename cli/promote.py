@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("run", required=False)
 @click.option("--experiment", help="Choose among the runs of this experiment only.")
 @click.option(
-    "--app", default="dogs", show_default=True, help="Names the endpoint and the function."
+    "--app", help="Names endpoint and function. Default: the app of the run's experiment."
 )
 @click.option(
     "--stage", default="prod", show_default=True, help="A second set of them, for trials."

@@ -37,7 +37,8 @@ def run(
     from cli import experiment, show
 
     space = Workspace.here()
-    checked = experiment.check_experiment(spec, data)
+    with show.waiting("reading every photograph"):
+        checked = experiment.check_experiment(spec, data)
     cloud = space.open_cloud(cloud_name, checked.spec.region)
     tracker = space.open_tracker()
     say = _silent if as_json else show.say
@@ -49,7 +50,7 @@ def run(
         for plan in experiment.foresee_plans(checked, cloud, tracker, space):
             show.launch_plan(plan)
         click.confirm("Launch these runs on AWS?", abort=True)
-    plans = experiment.prepared_plans(checked, cloud, tracker, space, say)
+    plans = experiment.prepared_plans(checked, cloud, tracker, space, say, quiet=as_json)
     if not as_json:
         for plan in plans:
             show.launch_plan(plan)

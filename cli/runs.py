@@ -14,7 +14,8 @@ def runs(experiment: str | None, as_json: bool) -> int:
     """Show all runs: best quality first, with what each cost and how long it took."""
     from cli import show
 
-    records = Workspace.here().open_tracker().runs(experiment)
+    with show.waiting("reading the tracker"):
+        records = Workspace.here().open_tracker().runs(experiment)
     if not records and not as_json:
         show.say("no runs yet; start with `make demo` or `pedigree run specs/demo.yaml`")
         return 0
@@ -32,7 +33,8 @@ def compare(first: str, second: str, as_json: bool) -> int:
     from experiments.leaderboard import differences
 
     tracker = Workspace.here().open_tracker()
-    records = tracker.runs()
+    with show.waiting("reading the tracker"):
+        records = tracker.runs()
     one, two = tracker.find(first, records), tracker.find(second, records)
     different, same = differences(one, two)
     if as_json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +25,41 @@ def console() -> Console:
 
     probe = Console()
     return probe if probe.is_terminal else Console(width=140)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far something is: a bar on a terminal, four lines elsewhere. Gives (done, total)."""
+    from rich.progress import Progress
+
+    out = console()
+    if not out.is_terminal:
+        told = [-1]
+
+        def tell(done: int, total: int) -> None:
+            quarter = 4 * done // max(total, 1)
+            if quarter > told[0]:
+                told[0] = quarter
+                click.echo(f"{what}: {done} of {total}")
+
+        yield tell
+        return
+    with Progress(console=out, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner on a terminal while something takes its time; nothing elsewhere."""
+    from rich.console import Console
+
+    out = Console(stderr=True)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(what):
+        yield
 
 
 def plain(value: Any) -> Any:

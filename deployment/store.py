@@ -78,10 +78,15 @@ class ReleaseStore:
         return f"{_FOLDER}{self.name}/{file}"
 
     def ids(self) -> tuple[str, ...]:
-        """The ids of all releases on record, oldest first."""
-        found = self.cloud.pages(
-            "s3", "list_objects_v2", "Contents", Bucket=self.bucket, Prefix=self.key("r-")
-        )
+        """The ids of all releases on record, oldest first; none without a bucket."""
+        try:
+            found = self.cloud.pages(
+                "s3", "list_objects_v2", "Contents", Bucket=self.bucket, Prefix=self.key("r-")
+            )
+        except CloudError as error:
+            if is_code(error, "NoSuchBucket"):
+                return ()
+            raise
         names = [item["Key"].rsplit("/", 1)[-1] for item in found]
         return tuple(sorted(n.removesuffix(".json") for n in names if n.endswith(".json")))
 
@@ -138,7 +143,7 @@ class ReleaseStore:
         try:
             answer = self.cloud.ask("s3", "get_object", Bucket=self.bucket, Key=self.key(file))
         except CloudError as error:
-            if is_code(error, "NoSuchKey", "404"):
+            if is_code(error, "NoSuchKey", "NoSuchBucket", "404"):
                 return None
             raise
         data = answer["Body"].read(_MAX_BYTES + 1)

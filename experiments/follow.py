@@ -14,14 +14,7 @@ from experiments.aws import Cloud, is_code
 from experiments.cost import run_cost
 from experiments.errors import CloudError, PedigreeError, RunError
 from experiments.events import environment, failure_message, metric_points, parse_line, read_events
-from experiments.observe import (
-    Cursor,
-    ended_by,
-    find_launched,
-    live_lines,
-    observe,
-    output_files,
-)
+from experiments.observe import Cursor, ended_by, find_launched, live_lines, observe, output_files
 from experiments.prices import PriceBook
 from experiments.records import (
     Basis,

@@ -185,8 +185,9 @@ def role_calls(
     policy: Policy,
     now: Policy | None,
     exists: bool,
+    policy_name: str = "pedigree",
 ) -> list[Call]:
-    """Create a role or bring its one inline policy in line; nothing if both already agree."""
+    """Create a role or bring one inline policy of it in line; nothing if both already agree."""
     calls = []
     if not exists:
         params = {
@@ -198,27 +199,26 @@ def role_calls(
             Call(service="iam", operation="create_role", params=params, why=f"no role {role} yet")
         )
     if now != policy:
-        params = {"RoleName": role, "PolicyName": "pedigree", "PolicyDocument": json.dumps(policy)}
+        params = {"RoleName": role, "PolicyName": policy_name, "PolicyDocument": json.dumps(policy)}
         why = f"{role} may do what its work needs and nothing else"
         calls.append(Call(service="iam", operation="put_role_policy", params=params, why=why))
     return calls
 
 
 def _profile_calls() -> list[Call]:
-    name = {"InstanceProfileName": EC2_ROLE}
+    why = "an EC2 instance takes its role through a profile"
+    steps: dict[str, dict[str, Any]] = {
+        "create_instance_profile": {"Tags": [OWNER_TAG]},
+        "add_role_to_instance_profile": {"RoleName": EC2_ROLE},
+    }
     return [
         Call(
             service="iam",
-            operation="create_instance_profile",
-            params={**name, "Tags": [OWNER_TAG]},
-            why="an EC2 instance takes its role through a profile",
-        ),
-        Call(
-            service="iam",
-            operation="add_role_to_instance_profile",
-            params={**name, "RoleName": EC2_ROLE},
-            why="an EC2 instance takes its role through a profile",
-        ),
+            operation=operation,
+            params={"InstanceProfileName": EC2_ROLE, **more},
+            why=why,
+        )
+        for operation, more in steps.items()
     ]
 
 
@@ -229,13 +229,22 @@ def plan_foundation(foundation: Foundation, standing: Standing) -> tuple[Call, .
         calls = calls[1:]
     for role, (service, policy) in _role_policies(foundation).items():
         exists = role in standing.roles
-        calls += role_calls(foundation, role, service, policy, standing.roles.get(role), exists)
+        now = standing.roles.get(role)
+        name = _policy_name(foundation)
+        calls += role_calls(foundation, role, service, policy, now, exists, name)
     profile = [] if standing.profile_role else _profile_calls()
     return tuple(calls + (profile[1:] if standing.ec2_profile else profile))
 
 
-def observe_role(cloud: Cloud, role: str) -> tuple[bool, Policy | None]:
-    """Whether a role exists, and its inline policy named `pedigree`."""
+def _policy_name(foundation: Foundation) -> str:
+    """Roles are an account's, buckets a region's: each region has its own policy on the role."""
+    return f"pedigree-{foundation.region}"
+
+
+def observe_role(
+    cloud: Cloud, role: str, policy_name: str = "pedigree"
+) -> tuple[bool, Policy | None]:
+    """Whether a role exists, and its inline policy of this name."""
     try:
         cloud.ask("iam", "get_role", RoleName=role)
     except CloudError as error:
@@ -243,7 +252,7 @@ def observe_role(cloud: Cloud, role: str) -> tuple[bool, Policy | None]:
             return False, None
         raise
     try:
-        answer = cloud.ask("iam", "get_role_policy", RoleName=role, PolicyName="pedigree")
+        answer = cloud.ask("iam", "get_role_policy", RoleName=role, PolicyName=policy_name)
     except CloudError as error:
         if is_code(error, "NoSuchEntity"):
             return True, None
@@ -277,7 +286,8 @@ def _observe_profile(cloud: Cloud) -> tuple[bool, bool]:
 def observe_foundation(cloud: Cloud) -> tuple[Foundation, Standing]:
     """Ask what is there. A bucket of this name in another account is refused (error code 403)."""
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
-    seen = {role: observe_role(cloud, role) for role in _role_policies(foundation)}
+    name = _policy_name(foundation)
+    seen = {role: observe_role(cloud, role, name) for role in _role_policies(foundation)}
     mine = {"Bucket": foundation.bucket, "ExpectedBucketOwner": foundation.account_id}
     profile, profile_role = _observe_profile(cloud)
     return foundation, Standing(

@@ -153,7 +153,7 @@ class FakeCloud:
         self.buckets.create(Bucket, place=place, region=self.region)
         return {"Location": f"/{Bucket}"}
 
-    def _s3_head_bucket(self, Bucket: str, ExpectedBucketOwner: str = ACCOUNT) -> dict[str, Any]:
+    def _s3_head_bucket(self, Bucket: str, ExpectedBucketOwner: str = "") -> dict[str, Any]:
         self.buckets.check_owner(Bucket, ExpectedBucketOwner, missing="404")
         return {"BucketRegion": self.region}
 
@@ -167,9 +167,7 @@ class FakeCloud:
     def _s3_put_bucket_policy(self, Bucket: str, Policy: str) -> dict[str, Any]:
         return self.buckets.configure(Bucket, "policy", json.loads(Policy))
 
-    def _s3_get_bucket_policy(
-        self, Bucket: str, ExpectedBucketOwner: str = ACCOUNT
-    ) -> dict[str, Any]:
+    def _s3_get_bucket_policy(self, Bucket: str, ExpectedBucketOwner: str = "") -> dict[str, Any]:
         self.buckets.check_owner(Bucket, ExpectedBucketOwner, missing="NoSuchBucket")
         policy = self.buckets.setting(Bucket, "policy")
         if policy is None:

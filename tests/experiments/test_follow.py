@@ -184,6 +184,17 @@ def test_ctrl_c_during_a_launch_leaves_nothing_running(
     assert record.cost_usd == 0  # no time has passed
 
 
+def test_what_the_program_says_as_it_is_stopped_is_not_the_reason(tmp_path: Path) -> None:
+    early = (event("result", 1, status="failed", message="ended by a signal"),)
+    work = {run_id: Work(lines=early * 40) for run_id in (ONE, TWO, PLAIN)}
+    fault = Fault(operation="get_log_events", error=KeyboardInterrupt(), nth=30)
+    world = World(logs=tmp_path, work=work, faults=[fault])
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    reasons = {run.record.reason for run in world.tracker.tracked.values() if run.record}
+    assert reasons == {"stopped by Ctrl-C"}
+
+
 def test_a_tracker_that_breaks_after_a_launch_leaves_nothing_running(tmp_path: Path) -> None:
     world = World(logs=tmp_path, tracker=FakeTracker(failing_tags=1))
     with pytest.raises(OSError, match="the tracker is down"):

@@ -118,9 +118,21 @@ def test_standing_up_goes_on_where_it_broke_off(done: int) -> None:
 def test_a_policy_that_somebody_changed_is_brought_back() -> None:
     cloud = FakeCloud()
     home, _ = stand_up(cloud)
-    cloud.roles.get(EC2_ROLE).policies["pedigree"] = {"Version": "2012-10-17", "Statement": []}
+    held = cloud.roles.get(EC2_ROLE).policies
+    (name,) = held
+    held[name] = {"Version": "2012-10-17", "Statement": []}
     assert stand_up(cloud) == (home, 1)
-    assert cloud.roles.get(EC2_ROLE).policies["pedigree"] == ec2_policy(home)
+    assert held == {name: ec2_policy(home)}
+
+
+def test_a_second_region_takes_nothing_from_the_first() -> None:
+    first = FakeCloud()
+    second = replace(first, region="eu-west-1")
+    assert [stand_up(cloud)[1] for cloud in (first, second, first, second)] == [10, 6, 0, 0]
+    for role in (TRAINING_ROLE, EC2_ROLE):
+        policies = str(first.roles.get(role).policies)
+        assert "pedigree-123456789012-us-east-1/runs/*" in policies
+        assert "pedigree-123456789012-eu-west-1/runs/*" in policies
 
 
 def test_a_bucket_of_this_name_in_another_account_is_refused() -> None:

@@ -181,8 +181,10 @@ def test_writing_everything_twice_changes_nothing(store: Store) -> None:
     found, tracked = store.open("d0000001")
     points = metric_points(read_events([*told(), *(metric("valid/top1", 0.1, 8) for _ in "ab")]))
     store.tracker.log_points(tracked, points)
+    store.tracker.log_params(tracked, {"env/torch": "2.14.1"})
     store.close(found, tracked)
     once = everything(store, tracked)
+    store.tracker.log_params(tracked, {"env/torch": "2.14.1"})
     for part in (points[:2], points, points[1:]):
         store.tracker.log_points(tracked, part)
     store.close(found, tracked)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
 import sys
 import time
+import urllib.error
+import urllib.request
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.journey.house import House
+from tests.journey.house import House, free_port
 
 pytestmark = pytest.mark.slow
-
-
-def _await_text(path: Path, text: str, *, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if path.is_file() and text in path.read_text(encoding="utf-8", errors="replace"):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{text!r} did not appear in {path}")
 
 
 def test_the_demo_trains_three_ways_promotes_and_answers(house: House) -> None:
@@ -53,6 +48,7 @@ def test_the_demo_trains_three_ways_promotes_and_answers(house: House) -> None:
     assert max(qualities) - min(qualities) < 0.05, "the same training three ways"
 
     _mlflow_shows_the_same(house, rows)
+    _a_plain_mlflow_ui_shows_them(house, rows)
     _what_was_live_is_live_again(house)
 
 
@@ -67,7 +63,43 @@ def _mlflow_shows_the_same(house: House, rows: list[dict[str, object]]) -> None:
     for record in tracked:
         assert record.params["data/digest"].startswith("sha256:")
         assert record.params["code/digest"].startswith("sha256:")
+        assert record.params["env/torch"] == "2.14.1"
+        assert record.git_commit
         assert record.model_uri is not None
+
+
+def _a_plain_mlflow_ui_shows_them(house: House, rows: list[dict[str, object]]) -> None:
+    """The server that `mlflow ui` starts in this folder, asked as its own pages ask it."""
+    port = free_port()
+    server = house.start("mlflow", "ui", "--port", str(port))
+    try:
+        found = _search_runs(port)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.communicate(timeout=30)
+    metrics = [{m["key"]: m["value"] for m in run["data"]["metrics"]} for run in found]
+    shown = sorted((m["test/top1"], m["cost/usd"], m["time/billable_s"]) for m in metrics)
+    assert shown == sorted(
+        (row["quality"], float(str(row["cost_usd"])), row["billable_s"]) for row in rows
+    )
+
+
+def _search_runs(port: int) -> list[dict[str, Any]]:
+    body = json.dumps({"experiment_ids": ["1"]}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search",
+        data=body,
+        headers={"content-type": "application/json"},
+    )
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                runs: list[dict[str, Any]] = json.load(answer)["runs"]
+                return runs
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, "mlflow ui did not answer"
+            time.sleep(0.2)
 
 
 def _what_was_live_is_live_again(house: House) -> None:
@@ -159,7 +191,8 @@ runs:
     try:
         rows = house.type_json("pedigree", "run", str(spec), timeout_s=300)
         assert rows[0]["status"] == "succeeded"
-        house.type("promote-model", "--yes", "--experiment", "resnet", timeout_s=300)
+        said = house.type("promote-model", "--yes", "--experiment", "resnet", timeout_s=300)
+        assert re.search(r"live: r-\S+", said), said
         photo = next((house.root / "photos" / "test").glob("*/*.jpg"))
         answer = house.type_json("pedigree", "invoke", str(photo), "--app", "shapes")
         assert answer["status"] == 200

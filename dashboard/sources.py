@@ -1,0 +1,139 @@
+"""Where the pages read: the run store, the releases, the test photos. Every read is cached for seconds.
+
+`cache_resource` and not `cache_data`: the records are frozen, so sessions may share them uncopied.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from experiments.aws import Address, Boto3Cloud
+from experiments.errors import CloudError, PedigreeError
+from experiments.records import RunRecord
+from experiments.tracking import Tracker, default_uri
+
+REGION = "us-east-1"
+CURVE_METRICS = ("valid/top1", "valid/loss", "train/loss")
+_RUNS_TTL_S = 5
+_CURVES_TTL_S = 30
+_LOOPBACK = "http://127.0.0.1:"
+_HEALTH_S = 2
+_log = logging.getLogger("pedigree.dashboard")
+
+Curves = Mapping[str, tuple[tuple[int, float], ...]]
+
+
+def home() -> Path:
+    """PEDIGREE_HOME if set, else the current folder."""
+    return Path(os.environ.get("PEDIGREE_HOME") or Path.cwd()).resolve()
+
+
+def mlflow_url() -> str:
+    """The address of the MLflow UI for links, or empty."""
+    url = os.environ.get("PEDIGREE_MLFLOW_URL", "").rstrip("/")
+    return url if url.startswith(("http://", "https://")) else ""
+
+
+def runs() -> tuple[RunRecord, ...]:
+    """All runs on record, newest first. Raises CloudError if the store cannot be read."""
+    root = home()
+    return _runs(default_uri(root), root)
+
+
+def curves(tracker_run_id: str) -> Curves:
+    """The learning curves of a run, (step, value) by metric; metrics without values are left out."""
+    root = home()
+    return _curves(default_uri(root), root, tracker_run_id)
+
+
+def forget() -> None:
+    """Read everything anew at the next look."""
+    _runs.clear()
+    _curves.clear()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _tracker(uri: str, root: Path) -> Tracker:
+    return Tracker(uri, root)
+
+
+@st.cache_resource(ttl=_RUNS_TTL_S, show_spinner=False, max_entries=4)
+def _runs(uri: str, root: Path) -> tuple[RunRecord, ...]:
+    if _not_made_yet(uri):
+        return ()
+    try:
+        return tuple(_tracker(uri, root).runs())
+    except PedigreeError:
+        raise
+    except Exception as error:
+        raise _unreadable(uri, error) from error
+
+
+@st.cache_resource(ttl=_CURVES_TTL_S, show_spinner=False, max_entries=64)
+def _curves(uri: str, root: Path, tracker_run_id: str) -> Curves:
+    tracker = _tracker(uri, root)
+    try:
+        found = {name: tuple(tracker.history(tracker_run_id, name)) for name in CURVE_METRICS}
+    except Exception as error:
+        raise _unreadable(uri, error) from error
+    return {name: points for name, points in found.items() if points}
+
+
+def _not_made_yet(uri: str) -> bool:
+    """Looking must not make a store: a sqlite file that is not there holds no runs."""
+    path = uri.removeprefix("sqlite:///")
+    return path != uri and not Path(path).exists()
+
+
+def _unreadable(uri: str, error: Exception) -> CloudError:
+    _log.error("the run store could not be read: %r", error)
+    if uri.startswith("sqlite:///"):
+        name = Path(uri.removeprefix("sqlite:///")).name
+        return CloudError(
+            f"the run store {name} cannot be read",
+            fix=f"if a command is writing, wait and reload; if the file is damaged, put {name} aside",
+        )
+    return CloudError(
+        "the MLflow store cannot be read", fix="check MLFLOW_TRACKING_URI and that it is up"
+    )
+
+
+def open_cloud() -> Boto3Cloud:
+    """The local cloud of this folder. Raises CloudError, naming how to start it, if it is down."""
+    url = _cloud_url(home() / ".pedigree" / "cloud" / "address.json")
+    if not url:
+        raise CloudError(
+            "AWS on this machine is not running",
+            fix="start it with `pedigree cloud up`, then reload this page",
+        )
+    return _cloud(url)
+
+
+def _cloud_url(written: Path) -> str:
+    """The address that localaws wrote down, if it is on loopback and answers; else empty."""
+    try:
+        url = str(json.loads(written.read_text(encoding="utf-8"))["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return url if url.startswith(_LOOPBACK) and _answers(url) else ""
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_localaws/health", timeout=_HEALTH_S) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _cloud(url: str) -> Boto3Cloud:
+    return Boto3Cloud(Address(name="local", region=REGION, endpoint_url=url))

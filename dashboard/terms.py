@@ -1,0 +1,59 @@
+"""What the words on the pages mean: the text behind each question mark."""
+
+from __future__ import annotations
+
+QUALITY = (
+    "Top-1 accuracy of the exported model on the test photos: the share whose most probable class "
+    "is the right one. Runs that did not succeed have none."
+)
+COST = (
+    "Compute and, on EC2, the volume, at the prices that were frozen into the run when it ended. "
+    "The basis beside it says where the figure comes from."
+)
+BASIS = (
+    "**billed**: seconds that AWS bills, at its list price. **estimated**: reckoned before the run. "
+    "**simulated**: seconds on this machine at the named instance's price; nobody pays it. "
+    "Figures of different basis are never added or compared."
+)
+BILLABLE = "Seconds that are paid for, on each host."
+FRONT = (
+    "A star marks a run that no other run of the same basis beats in both quality and cost. "
+    "Together they are the Pareto front: the line in the chart."
+)
+SPENT = "Cost of all runs shown, whatever became of them. Each basis is added up for itself."
+WHERE = "The launcher, the number of hosts if more than one, and the instance type."
+LAUNCHER = "**sagemaker**: a SageMaker training job. **ec2**: a plain EC2 instance."
+STATUS = (
+    "**refused**: AWS or a check said no before anything ran. **stopped**: ended by a person or at "
+    "the maximum run time. **failed**: the training itself went wrong."
+)
+CURVES = "Values by epoch, as the training program reported them while it ran."
+RELEASE = "One model, one handler and the settings they are served with. The id derives from that content."
+ENDPOINT = (
+    "The SageMaker endpoint keeps the model loaded on one or more instances. Each instance is paid "
+    "by the hour whether it is asked or not."
+)
+FUNCTION = (
+    "The Lambda function in front of the endpoint: it takes the photo and passes it on. "
+    "Its alias names the published version that answers.\n\n"
+    "**Warm**: provisioned concurrency, environments that are kept started so that a call does not "
+    "wait for a start; paid by the second whether asked or not. **At most**: reserved concurrency, "
+    "the most calls it runs at once; more get a 429."
+)
+STANDING = (
+    "What is paid for every hour even if nobody asks: the smallest number of endpoint instances "
+    "and the provisioned function environments."
+)
+CALL_COST = (
+    "What this one call adds: one Lambda request and its memory for the time it ran. "
+    "The endpoint's instances are paid by the hour and are not in it."
+)
+LATENCY = "From sending the photo to having the answer, measured where this page is made."
+ENDPOINT_TIME = (
+    "The part of it that the function waited for the endpoint, and of that the part in which the "
+    "model worked on the photo."
+)
+PROBABILITY = (
+    "The model's own estimate, calibrated on the validation photos. "
+    "The five most probable classes are shown."
+)
