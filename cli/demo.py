@@ -105,6 +105,7 @@ def demo(data: Path | None) -> int:
             with watch.step("AWS on this machine"):
                 url = stack.enter_context(local_cloud.running(space.cloud_state))
                 click.echo(f"answers at {url}")
+            space.remember_data(checked.data.root)
             code = _train_and_promote(space, checked, watch)
     watch.tell()
     if code == 0:

@@ -54,6 +54,7 @@ def run(
     if not as_json:
         for plan in plans:
             show.launch_plan(plan)
+    space.remember_data(checked.data.root)
     at_a_time = parallel or (len(plans) if cloud_name == "aws" else 1)
     records = experiment.execute(plans, cloud, tracker, space, parallel=at_a_time, say=say)
     show.leaderboard(records, as_json=as_json)

@@ -40,6 +40,7 @@ class Served:
     health: str
     argv: tuple[str, ...]
     env: dict[str, str]
+    cwd: Path
 
 
 def _refuse_busy(name: str, port: int, setting: str) -> None:
@@ -78,6 +79,7 @@ def mlflow_ui(space: Workspace, port: int) -> Served:
             "--workers", "1", "--backend-store-uri", default_uri(space.root),
         ),
         env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        cwd=space.root,
     )  # fmt: skip
 
 
@@ -92,6 +94,7 @@ def dashboard(space: Workspace, port: int, mlflow_url: str) -> Served:
             "--server.address", "127.0.0.1", "--server.headless", "true",
         ),
         env={"PEDIGREE_MLFLOW_URL": mlflow_url, "PEDIGREE_HOME": str(space.root)},
+        cwd=_APP.parent.parent,  # where Streamlit finds its settings: theme, limits, allowed hosts
     )  # fmt: skip
 
 
@@ -134,7 +137,7 @@ def _serve(space: Workspace, keeper: Processes, items: tuple[Served, ...]) -> li
         path = space.state / f"{item.name.replace(' ', '-').lower()}.log"
         _, keep = _log_lines(path)
         process = keeper.spawn(
-            item.argv, env={**passed_on(), **item.env}, cwd=space.root, on_line=keep
+            item.argv, env={**passed_on(), **item.env}, cwd=item.cwd, on_line=keep
         )
         started.append((item, process, path))
     for item, process, path in started:

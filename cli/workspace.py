@@ -45,6 +45,12 @@ class Workspace:
     def run_logs(self) -> Path:
         return self.state / "runs"
 
+    def remember_data(self, folder: Path) -> None:
+        """Keep which photographs were trained on, for the dashboard's gallery."""
+        from experiments.files import write_whole
+
+        write_whole(self.state / "last-data", str(folder.resolve()).encode())
+
     def open_cloud(self, name: str, region: str = DEFAULT_REGION) -> Boto3Cloud:
         """The cloud of this name. Raises CloudError, naming the command to start it, if it is down."""
         from experiments.aws import Address, Boto3Cloud

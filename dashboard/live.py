@@ -116,15 +116,20 @@ def _standing_usd_per_h(settings: ServingSettings, region: str) -> Decimal | Non
 
 
 def test_photos() -> Mapping[str, tuple[Path, ...]]:
-    """The photos of the demo's test split by class; empty if there are none."""
-    return _photos(sources.home() / ".pedigree" / "demo-data" / "test")
+    """The photos of the test split that was last trained on, by class; empty if there are none."""
+    state = sources.home() / ".pedigree"
+    try:
+        data = Path((state / "last-data").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        data = state / "demo-data"
+    return _photos(data / "test")
 
 
 @st.cache_resource(ttl=_PHOTOS_TTL_S, show_spinner=False, max_entries=4)
 def _photos(folder: Path) -> dict[str, tuple[Path, ...]]:
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*/*.jpg")):
-        if path.is_file():
+    for path in sorted(folder.glob("*/*")):
+        if path.is_file() and path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             found.setdefault(path.parent.name, []).append(path)
     return {label: tuple(paths) for label, paths in found.items()}
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -164,3 +165,24 @@ def _unreachable(address: Address, service: str, operation: str, error: Exceptio
 def is_code(error: CloudError, *codes: str) -> bool:
     """True if AWS gave one of these error codes."""
     return error.code in codes
+
+
+_ROLE_WAITS_S = (1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 15.0)
+_ROLE_WORDS = re.compile(r"[Cc]ould not assume|cannot be assumed|Invalid IAM Instance Profile")
+
+
+def perform_with_role(
+    cloud: Cloud, call: Call, *, sleep: Callable[[float], None]
+) -> dict[str, Any]:
+    """Make a request that hands a role to a service, trying again while AWS does not know it yet.
+
+    A role or profile can be taken up to a minute after it was made. Raises CloudError.
+    """
+    for wait_s in _ROLE_WAITS_S:
+        try:
+            return cloud.perform(call)
+        except CloudError as error:
+            if not _ROLE_WORDS.search(error.message):
+                raise
+        sleep(wait_s)
+    return cloud.perform(call)

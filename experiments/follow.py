@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from experiments import names
-from experiments.aws import Cloud, is_code
+from experiments.aws import Cloud, is_code, perform_with_role
 from experiments.cost import run_cost
 from experiments.errors import CloudError, PedigreeError, RunError
 from experiments.events import environment, failure_message, metric_points, parse_line, read_events
@@ -62,7 +62,7 @@ def submit(plan: LaunchPlan, *, run_id: str, around: Surroundings) -> RunHandle:
     """Perform a plan's requests. `run_id` is the tracker's, opened before."""
     answer: dict[str, object] = {}
     for call in plan.calls:
-        answer = around.cloud.perform(call)
+        answer = perform_with_role(around.cloud, call, sleep=around.sleep)
     if plan.launcher == "ec2":
         instances = answer["Instances"]
         resource = str(instances[0]["InstanceId"])  # type: ignore[index]

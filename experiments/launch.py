@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from experiments.cost import compute_price, estimate_run, money
 from experiments.errors import SpecError
 from experiments.foundation import Foundation
-from experiments.launch_ec2 import run_instances_call, user_data
+from experiments.launch_ec2 import GRACE_S, run_instances_call, user_data
 from experiments.launch_sagemaker import training_job_call
 from experiments.prices import PriceBook
 from experiments.records import Artifact, Call, Dataset, Estimate, LaunchPlan, RunRecord
@@ -142,7 +142,7 @@ def _estimate(spec: ExperimentSpec, run: RunSpec, made_of: Ingredients) -> Estim
         instance_count=run.instance_count,
         region=spec.region,
         volume_gb=run.volume_gb,
-        max_runtime_s=run.max_runtime_s,
+        max_runtime_s=run.max_runtime_s + (GRACE_S if run.on == "ec2" else 0),
         images=sum(made_of.dataset.images.values()),
         history=made_of.history,
         book=made_of.book,

@@ -15,7 +15,7 @@ AMI_PARAMETER = (
     "/aws/service/deeplearning/ami/x86_64/"
     "oss-nvidia-driver-gpu-pytorch-2.9-ubuntu-24.04/latest/ami-id"
 )
-_GRACE_S = 120
+GRACE_S = 120
 
 _SCRIPT = """\
 #!/bin/bash
@@ -27,10 +27,13 @@ cd "$work" && mkdir code data weights model output
 output={output}
 ( sleep {limit_s}; shutdown -h now ) &
 ( while sleep 10; do aws s3 cp --quiet output/events.jsonl "$output/events.jsonl"; done ) &
+limited() {{
+  if command -v timeout > /dev/null; then timeout --kill-after=60 {max_runtime_s} "$@"; else "$@"; fi
+}}
 train() {{
   aws s3 cp --quiet {source} source.tar.gz && tar -xzf source.tar.gz -C code || return 1
   aws s3 cp --quiet --recursive {data} data && aws s3 cp --quiet {weights} weights/{weights_name} || return 1
-  bash code/training/start.sh --data "$work/data" --weights "$work"/weights/{weights_name} \\
+  limited bash code/training/start.sh --data "$work/data" --weights "$work"/weights/{weights_name} \\
     --model-dir "$work/model" --output-dir "$work/output" {arguments}
 }}
 started=$(date +%s)
@@ -61,7 +64,8 @@ def user_data(
     return _SCRIPT.format(
         region=shlex.quote(region),
         output=shlex.quote(output_uri.rstrip("/")),
-        limit_s=run.max_runtime_s + _GRACE_S,
+        limit_s=run.max_runtime_s + GRACE_S,
+        max_runtime_s=run.max_runtime_s,
         source=shlex.quote(source.uri),
         data=shlex.quote(dataset.uri),
         weights=shlex.quote(weights.uri),

@@ -85,7 +85,9 @@ def install() -> None:
 def main() -> int:
     """Install if needed."""
     if sys.version_info < (3, 11):  # noqa: UP036
-        print(f"error: Python {sys.version.split()[0]} is too old\n  fix: make PYTHON=python3.11 ...")
+        print(
+            f"error: Python {sys.version.split()[0]} is too old\n  fix: make PYTHON=python3.11 ..."
+        )
         return 2
     if is_installed():
         return 0

@@ -58,6 +58,23 @@ def test_offers_one_photo_of_each_class(open_app: OpenApp, live_home: Path) -> N
     assert not app.dataframe
 
 
+def test_the_photos_last_trained_on_are_the_ones_offered(
+    open_app: OpenApp, live_home: Path, tmp_path: Path
+) -> None:
+    photo = next(live_home.glob(".pedigree/demo-data/test/fen_setter/*.jpg"))
+    folder = tmp_path / "mine" / "test" / "my_own_dog"
+    folder.mkdir(parents=True)
+    (folder / "one.jpg").write_bytes(photo.read_bytes())
+    last = live_home / ".pedigree" / "last-data"
+    last.write_text(str(tmp_path / "mine"), encoding="utf-8")
+    try:
+        app = open_app(live_home, PLAYGROUND)
+        keys = [button.key for button in app.button if str(button.key).startswith("use ")]
+        assert keys == ["use my_own_dog"]
+    finally:
+        last.unlink()
+
+
 def test_a_test_photo_gets_its_breed(open_app: OpenApp, live_home: Path) -> None:
     app = sent(open_app(live_home, PLAYGROUND), "dune_hound")
     assert_whole(app)

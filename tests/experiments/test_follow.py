@@ -83,6 +83,13 @@ def test_what_the_program_says_is_what_is_reported(tmp_path: Path) -> None:
     assert world.tracker.of(ONE).tags[names.RESOURCE] == "dogs-one-00000001"
 
 
+def test_a_role_that_was_just_made_is_waited_for(tmp_path: Path) -> None:
+    unknown = CloudError("Could not assume role x", fix="-", code="ValidationException")
+    world = World(logs=tmp_path, faults=[Fault(operation="create_training_job", error=unknown)])
+    assert {record.status for record in world.run()} == {RunStatus.SUCCEEDED}
+    assert [call.operation for call in world.cloud.calls].count("create_training_job") >= 2
+
+
 def test_a_launch_that_aws_refuses_is_on_record_at_nothing(tmp_path: Path) -> None:
     world = World(logs=tmp_path, quota=1)
     records = by_id(world.run())
