@@ -18,6 +18,8 @@ from experiments.run_notes import cost_table, launch_note, requests_text, settle
 
 DEFAULT_STORE = "mlflow.db"
 _BATCH = 500
+# MLflow's pages then show what model training needs, and not what prompts need.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _END_STATUS = {
     RunStatus.SUCCEEDED: "FINISHED",
     RunStatus.FAILED: "FAILED",
@@ -60,7 +62,7 @@ class Tracker:
         if self.uri.startswith("sqlite:"):
             place = (self.root / "mlartifacts" / name).resolve().as_uri()
         try:
-            return str(self._client.create_experiment(name, artifact_location=place))
+            return str(self._client.create_experiment(name, artifact_location=place, tags=_KIND))
         except Exception:  # another process was first
             found = self._client.get_experiment_by_name(name)
             if found is None:
