@@ -96,8 +96,7 @@ class Environment:
         failure = self._api.wait_ready(timeout_s)
         if self.init_ms is None and (self.ready or failure is not None):
             self.init_ms = (time.monotonic() - self._began) * 1000
-        if failure is not None:
-            self._output.drain()
+        self._output.drain()  # what the start printed comes before the first event's START
         return failure
 
     @property
