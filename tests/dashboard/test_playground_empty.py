@@ -13,6 +13,8 @@ from tests.dashboard.conftest import PLAYGROUND, OpenApp
 from tests.dashboard.live_world import cloud_of
 from tests.dashboard.reading import assert_whole, words
 
+pytestmark = pytest.mark.slow
+
 
 def test_cloud_down_names_how_to_start_it(open_app: OpenApp, tmp_path: Path) -> None:
     app = open_app(tmp_path, PLAYGROUND)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from experiments.leaderboard import leaderboard
@@ -13,6 +14,8 @@ from experiments.tracking import Tracker
 from tests.dashboard.builders import SeedRun, seed
 from tests.dashboard.conftest import OpenApp
 from tests.dashboard.reading import assert_whole, words
+
+pytestmark = pytest.mark.slow
 
 
 def board(app: AppTest) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from demo import (
     draw_dataset,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def draw_small(root: Path, **changes: Any) -> DatasetSummary:
     arguments: dict[str, Any] = {

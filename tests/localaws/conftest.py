@@ -81,3 +81,19 @@ def cloud(start_cloud: StartCloud) -> Client:
 def core(start_cloud: StartCloud) -> Client:
     """S3 and moto's services only."""
     return start_cloud(build=no_services)
+
+
+_UNIT = {
+    "test_protocol.py",
+    "test_store.py",
+    "test_archives.py",
+    "test_listing.py",
+    "test_log_lines.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All but the pure parts start a server or processes: `make check` leaves these out."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name not in _UNIT:
+            item.add_marker(pytest.mark.slow)

@@ -16,6 +16,8 @@ import pytest
 
 from tests.serving.builders import COLOURS, drawn, encoded, free_port, write_archive
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -13,6 +13,8 @@ from training.backbones import Backbone, lite0_name, load_backbone
 from training.errors import WeightsError
 from training.weights import find_weights, read_weights
 
+pytestmark = pytest.mark.slow
+
 
 def load(name: str, weights: Path, digest: str = "") -> Backbone:
     return load_backbone(name, weights=weights, weights_digest=digest, resize=256, crop=224)

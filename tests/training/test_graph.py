@@ -14,6 +14,8 @@ from training.features import extract, extract_shared
 from training.graph import Floats, Network, add_head, convert, on_openvino, on_torch, save
 from training.manifest import Photo, list_photos
 
+pytestmark = pytest.mark.slow
+
 TRANSFORM = Transform(resize=40, crop=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
