@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 
-.PHONY: help install demo up down test check format lock clean
+.PHONY: help install demo up down test check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -27,11 +27,23 @@ down: install
 test: install
 	$(BIN)/python -m pytest
 
+# The parts run side by side on two cores.
 check: install
-	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 --output-sync=target check-style check-money check-rest
+
+FAST := $(BIN)/python -m pytest -q -m "not slow and not browser"
+MONEY := tests/architecture tests/experiments tests/cli
+
+check-style:
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not browser"
+
+check-money:
+	$(FAST) $(MONEY)
+
+check-rest:
+	$(FAST) $(filter-out $(MONEY) tests/journey,$(wildcard tests/*))
 
 format: install
 	$(BIN)/ruff format .
