@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +209,7 @@ def start_kept(keeper: Any, state: Path, keep: Any) -> str:
     )
 
 
-def passed_on(extra: Sequence[str] = ()) -> dict[str, str]:
+def passed_on() -> dict[str, str]:
     """Of this process's environment, what the servers it starts may see."""
-    kept = ("HOME", "PATH", "LOCALAWS_ISOLATION", "MLFLOW_TRACKING_URI", "PEDIGREE_HOME", *extra)
+    kept = ("HOME", "PATH", "LOCALAWS_ISOLATION", "MLFLOW_TRACKING_URI", "PEDIGREE_HOME")
     return {name: os.environ[name] for name in kept if name in os.environ}

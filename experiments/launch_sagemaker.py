@@ -24,7 +24,7 @@ def training_image(instance_type: str, region: str) -> str:
     return _IMAGE.format(region=region, flavour=flavour)
 
 
-def _channel(name: str, uri: str, *, sharded: bool = False) -> dict[str, Any]:
+def _channel(name: str, uri: str) -> dict[str, Any]:
     return {
         "ChannelName": name,
         "InputMode": "File",
@@ -32,7 +32,7 @@ def _channel(name: str, uri: str, *, sharded: bool = False) -> dict[str, Any]:
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
                 "S3Uri": uri,
-                "S3DataDistributionType": "ShardedByS3Key" if sharded else "FullyReplicated",
+                "S3DataDistributionType": "FullyReplicated",
             }
         },
     }
