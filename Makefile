@@ -2,14 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
+SOAK ?=
 
-.PHONY: help install demo up down test check check-style check-money check-rest format lock clean
+.PHONY: help install demo up down test soak check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
 	@echo "make up                  MLflow UI, dashboard and AWS on this machine until Ctrl-C"
 	@echo "make down                stop everything that runs here"
 	@echo "make test                all tests"
+	@echo "make soak                the long versions: kills, races, load and memory over time"
 	@echo "make check               formatter, linter, types, architecture and unit tests"
 
 install:
@@ -27,11 +29,15 @@ down: install
 test: install
 	$(BIN)/python -m pytest
 
+# Hours, not minutes; SOAK narrows it: make soak SOAK=tests/training
+soak: install
+	$(BIN)/python -m pytest -m soak $(SOAK)
+
 # The parts run side by side on two cores.
 check: install
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-style check-money check-rest
 
-FAST := $(BIN)/python -m pytest -q -m "not slow and not browser"
+FAST := $(BIN)/python -m pytest -q -m "not slow and not browser and not soak"
 MONEY := tests/architecture tests/experiments tests/cli
 
 check-style:
