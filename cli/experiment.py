@@ -15,7 +15,7 @@ from cli.workspace import Workspace
 if TYPE_CHECKING:
     from experiments.aws import Boto3Cloud
     from experiments.dataset import LocalDataset
-    from experiments.launch import Ingredients
+    from experiments.launching.plan import Ingredients
     from experiments.records import LaunchPlan, RunRecord
     from experiments.spec import ExperimentSpec
     from experiments.tracking import Tracker
@@ -56,7 +56,7 @@ def _history(tracker: Tracker, cloud: Boto3Cloud) -> tuple[RunRecord, ...]:
 
 def _plans(checked: Checked, made_of: Ingredients) -> tuple[LaunchPlan, ...]:
     from experiments.contract import check
-    from experiments.launch import plan_experiment
+    from experiments.launching.plan import plan_experiment
 
     plans = plan_experiment(
         checked.spec,
@@ -128,7 +128,7 @@ def execute(
     say: Callable[[str], None],
 ) -> list[RunRecord]:
     """Run the plans and return their settled records."""
-    from experiments.follow import Surroundings, run_plans
+    from experiments.following.follow import Surroundings, run_plans
     from experiments.prices import latest_book
     from experiments.records import Basis
 

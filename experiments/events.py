@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,3 +107,12 @@ def environment(events: Iterable[Event]) -> dict[str, str]:
 def warnings_in(events: Iterable[Event]) -> list[str]:
     """What the program warned of."""
     return [str(e.body.get("message", "")) for e in events if e.kind == "warning"]
+
+
+def latest_phase(lines: Sequence[str]) -> str:
+    """The phase that was begun last in some lines, or nothing."""
+    for line in reversed(lines):
+        event = parse_line(line)
+        if event is not None and event.kind == "phase" and event.body.get("state") == "start":
+            return str(event.body.get("name", ""))
+    return ""

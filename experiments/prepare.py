@@ -18,8 +18,8 @@ from experiments.dataset import (
     read_dataset,
 )
 from experiments.foundation import observe_foundation, plan_foundation
-from experiments.launch import Ingredients, check_settings, check_spec
-from experiments.launch_ec2 import AMI_PARAMETER
+from experiments.launching.ec2 import AMI_PARAMETER
+from experiments.launching.plan import Ingredients, check_settings, check_spec
 from experiments.prices import PriceBook
 from experiments.records import Artifact, Dataset, RunRecord
 from experiments.source import ROOT, Source, pack_source

@@ -27,7 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 DOORS = {
     "boto3": ("experiments/aws.py", "lambda/", "localaws/"),
     "botocore": ("experiments/aws.py", "experiments/contract.py", "lambda/", "localaws/"),
-    "mlflow": ("experiments/tracking.py",),
+    "mlflow": ("experiments/tracking/",),
     "moto": ("localaws/",),
     "streamlit": ("dashboard/",),
     "click": ("cli/",),

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from experiments.foundation import Foundation
-from experiments.launch import Ingredients, plan_launch
+from experiments.launching.plan import Ingredients, plan_launch
 from experiments.prices import PriceBook
 from experiments.records import (
     Artifact,

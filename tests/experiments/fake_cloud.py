@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from experiments.contract import faults
 from experiments.errors import CloudError
-from experiments.launch_ec2 import AMI_PARAMETER
+from experiments.launching.ec2 import AMI_PARAMETER
 from experiments.records import Basis, Call
 from tests.experiments.build import ACCOUNT, AMI, NOW, REGION
 from tests.experiments.fake_runs import Instance, Job, Work

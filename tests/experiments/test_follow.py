@@ -9,7 +9,7 @@ import pytest
 
 from experiments import names
 from experiments.errors import CloudError
-from experiments.follow import mirror
+from experiments.following.follow import mirror
 from experiments.records import Basis, RunRecord, RunStatus
 from tests.experiments.build import event, told
 from tests.experiments.fake_cloud import Fault

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from experiments.contract import faults
 from experiments.errors import PriceError, SpecError
-from experiments.launch import check_settings, check_spec, plan_experiment, plan_launch
-from experiments.launch_ec2 import user_data
-from experiments.launch_sagemaker import training_image
+from experiments.launching.ec2 import user_data
+from experiments.launching.plan import check_settings, check_spec, plan_experiment, plan_launch
+from experiments.launching.sagemaker import training_image
 from experiments.records import Artifact
 from experiments.source import pack_files
 from tests.experiments.build import (

@@ -9,8 +9,8 @@ import botocore.session
 import pytest
 
 from experiments.errors import RunError
-from experiments.follow import submit
-from experiments.observe import (
+from experiments.following.follow import submit
+from experiments.following.observe import (
     EC2_STATUS,
     SAGEMAKER_STATUS,
     Cursor,

@@ -9,7 +9,7 @@ import pytest
 from experiments.contract import check
 from experiments.dataset import read_dataset
 from experiments.errors import CloudError, DataError, PriceError, SpecError
-from experiments.launch import Ingredients, plan_experiment
+from experiments.launching.plan import Ingredients, plan_experiment
 from experiments.prepare import check_inputs, foresee, git_commit, image_id, prepare
 from experiments.records import RunStatus
 from experiments.spec import ExperimentSpec

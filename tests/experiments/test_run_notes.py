@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from experiments.cost import run_cost
 from experiments.records import Basis, Cost, RunStatus
-from experiments.run_notes import cost_table, launch_note, requests_text, settled_note
+from experiments.tracking.notes import cost_table, launch_note, requests_text, settled_note
 from tests.experiments.build import REGION, book, plan, record, usage
 
 

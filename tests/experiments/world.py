@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.follow import Surroundings, run_plans
+from experiments.following.follow import Surroundings, run_plans
 from experiments.foundation import observe_foundation, plan_foundation
 from experiments.records import LaunchPlan, RunRecord
 from tests.experiments.build import book, plans

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from experiments.cost import compute_price, estimate_run, money
 from experiments.errors import SpecError
 from experiments.foundation import Foundation
-from experiments.launch_ec2 import GRACE_S, run_instances_call, user_data
-from experiments.launch_sagemaker import training_job_call
+from experiments.launching.ec2 import GRACE_S, run_instances_call, user_data
+from experiments.launching.sagemaker import training_job_call
 from experiments.prices import PriceBook
 from experiments.records import Artifact, Call, Dataset, Estimate, LaunchPlan, RunRecord
 from experiments.spec import ExperimentSpec, RunSpec

@@ -14,7 +14,7 @@ from experiments import names
 from experiments.errors import CloudError
 from experiments.events import MetricPoint
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
-from experiments.run_notes import cost_table, launch_note, requests_text, settled_note
+from experiments.tracking.notes import cost_table, launch_note, requests_text, settled_note
 
 DEFAULT_STORE = "mlflow.db"
 _BATCH = 500

@@ -13,8 +13,22 @@ from experiments import names
 from experiments.aws import Cloud, is_code, perform_with_role
 from experiments.cost import run_cost
 from experiments.errors import CloudError, PedigreeError, RunError
-from experiments.events import environment, failure_message, metric_points, parse_line, read_events
-from experiments.observe import Cursor, ended_by, find_launched, live_lines, observe, output_files
+from experiments.events import (
+    environment,
+    failure_message,
+    latest_phase,
+    metric_points,
+    read_events,
+)
+from experiments.following.observe import (
+    Cursor,
+    ended_by,
+    find_launched,
+    live_lines,
+    observe,
+    output_files,
+)
+from experiments.following.stop import stop, why_stopped
 from experiments.prices import PriceBook
 from experiments.records import (
     Basis,
@@ -26,7 +40,6 @@ from experiments.records import (
     RunStatus,
     Usage,
 )
-from experiments.stop import stop, why_stopped
 from experiments.tracking import Tracker
 
 Report = Callable[[str, str], None]
@@ -150,7 +163,7 @@ def _watch(run: _Active, around: Surroundings) -> Observation:
     lines, run.cursor = live_lines(around.cloud, run.handle, run.plan, run.cursor)
     mirror(run.plan.run_id, run.tracker_run_id, lines, around)
     # What the program said last stands until AWS has something new to say.
-    phase = _phase(lines) or (run.phase if seen.phase == run.cloud_phase else seen.phase)
+    phase = latest_phase(lines) or (run.phase if seen.phase == run.cloud_phase else seen.phase)
     run.cloud_phase = seen.phase
     if phase != run.phase:
         run.phase = phase
@@ -169,14 +182,6 @@ def _look(run: _Active, around: Surroundings) -> Observation:
         if age_s < _YOUNG_S and is_code(error, "InvalidInstanceID.NotFound"):
             return Observation(status=RunStatus.SUBMITTED, phase="pending")
         raise
-
-
-def _phase(lines: Sequence[str]) -> str:
-    for line in reversed(lines):
-        event = parse_line(line)
-        if event is not None and event.kind == "phase" and event.body.get("state") == "start":
-            return str(event.body.get("name", ""))
-    return ""
 
 
 def mirror(run_id: str, tracker_run_id: str, lines: Sequence[str], around: Surroundings) -> None:

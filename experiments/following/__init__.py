@@ -1,0 +1,1 @@
+"""Launch what was planned, watch it, keep what it says, and settle its account."""
