@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATTERNS = (
-    "training/*.py",
+    "training/**/*.py",
     "training/*.sh",
     "training/*.txt",
     "serving/__init__.py",
