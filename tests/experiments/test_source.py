@@ -68,10 +68,11 @@ def test_nobody_s_name_time_or_rights_go_in() -> None:
 
 
 def test_only_the_program_goes_in(tmp_path: Path) -> None:
-    for name in ("training/__pycache__/x.pyc", "training/.secret", "training/notes/a.py"):
+    for name in ("training/__pycache__/x.pyc", "training/.secret", "training/notes/a.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    wanted = ["serving/__init__.py", "serving/preprocess.py", "training/a.py", "training/start.sh"]
+    wanted = ["serving/__init__.py", "serving/preprocess.py", "training/a.py", "training/fit/b.py"]
+    wanted += ["training/start.sh"]
     for name in (*wanted, "serving/server.py", "experiments/aws.py", "README.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
