@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from training.cluster import Rendezvous, rendezvous
+from training.hosts.cluster import Rendezvous, rendezvous
 from training.config import ML_DIR, TrainConfig, parse
 from training.errors import ClusterError, TrainingError
 from training.manifest import list_photos

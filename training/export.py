@@ -17,7 +17,7 @@ from typing import Any, Final
 from training.backbones import Backbone
 from training.config import TrainConfig
 from training.graph import add_head, save
-from training.head import Head
+from training.fit.head import Head
 from training.manifest import Manifest
 
 SCHEMA: Final = 1

@@ -8,7 +8,7 @@ import torch
 
 from serving.preprocess import Transform, load
 from tests.training.builders import write_photos
-from training.cluster import Cluster
+from training.hosts.cluster import Cluster
 from training.errors import DataError
 from training.features import extract, extract_shared
 from training.graph import Floats, Network, add_head, convert, on_openvino, on_torch, save

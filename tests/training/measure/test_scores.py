@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from training.evaluate import (
+from training.measure.scores import (
     Floats,
     calibration_error,
     class_f1,

@@ -16,10 +16,10 @@ import torch
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from training.cluster import Cluster
+from training.hosts.cluster import Cluster
 from training.config import TrainConfig
 from training.errors import DivergedError
-from training.evaluate import Labels, fit_temperature, log_loss, top_k
+from training.measure.scores import Labels, fit_temperature, log_loss, top_k
 from training.graph import Floats
 
 

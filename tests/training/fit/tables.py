@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 
-from training.cluster import Cluster, Rendezvous, join, part
+from training.hosts.cluster import Cluster, Rendezvous, join, part
 from training.config import TrainConfig
-from training.head import Epoch, Head, Table, train_head
+from training.fit.head import Epoch, Head, Table, train_head
 
 SETTINGS = TrainConfig(epochs=10, batch_size=25, learning_rate=0.01)
 

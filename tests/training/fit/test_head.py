@@ -10,11 +10,11 @@ import pytest
 
 from tests.serving.builders import free_port
 from tests.training.builders import ROOT, clean_env, config
-from tests.training.tables import SETTINGS, table, trained
-from training.cluster import Cluster
+from tests.training.fit.tables import SETTINGS, table, trained
+from training.hosts.cluster import Cluster
 from training.errors import DivergedError
-from training.evaluate import log_loss, top_k
-from training.head import Epoch, batches, head_logits
+from training.measure.scores import log_loss, top_k
+from training.fit.head import Epoch, batches, head_logits
 
 ALONE = Cluster(rank=0, world=1)
 
@@ -66,7 +66,7 @@ def test_every_row_is_in_one_batch_of_one_host(world: int) -> None:
 def on_hosts(world: int, out: Path) -> list[dict[str, Any]]:
     """Train on real hosts (processes) over gloo; what each saved."""
     port = str(free_port())
-    script = str(ROOT / "tests/training/tables.py")
+    script = str(ROOT / "tests.training.fit.tables.py")
     hosts = [
         subprocess.Popen(
             [sys.executable, script, str(rank), str(world), port, str(out / f"{rank}.npz")],
