@@ -114,14 +114,6 @@ def decode(
     picture counts. Raises ImageError (codes: empty, too_many_bytes, unsupported_format,
     too_many_pixels, too_many_frames, undecodable).
     """
-    if not data:
-        raise ImageError("empty", "the body is empty", "send the bytes of a photo")
-    if len(data) > limits.max_bytes:
-        raise ImageError(
-            "too_many_bytes",
-            f"the photo has {len(data)} bytes, the limit is {limits.max_bytes}",
-            "send a smaller photo",
-        )
     image = _open(data, limits)
     try:
         if short_side is not None and isinstance(image, JpegImageFile):
@@ -133,6 +125,11 @@ def decode(
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise _undecodable(error) from error
+
+
+def check_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse what can be refused without decoding a pixel; raises ImageError as `decode` does."""
+    _open(data, limits)
 
 
 def to_array(image: Image.Image, transform: Transform) -> Pixels:
@@ -165,6 +162,14 @@ def load(data: bytes, transform: Transform, limits: Limits = DEFAULT_LIMITS) -> 
 
 def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     """Read the header only. The plug-ins are called directly, so nothing outside the list runs."""
+    if not data:
+        raise ImageError("empty", "the body is empty", "send the bytes of a photo")
+    if len(data) > limits.max_bytes:
+        raise ImageError(
+            "too_many_bytes",
+            f"the photo has {len(data)} bytes, the limit is {limits.max_bytes}",
+            "send a smaller photo",
+        )
     kind = _sniff(data)
     _check_header_size(kind, data, limits)
     try:
