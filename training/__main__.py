@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from training.hosts.cluster import Rendezvous, rendezvous
 from training.config import ML_DIR, TrainConfig, parse
 from training.errors import ClusterError, TrainingError
+from training.hosts.cluster import Rendezvous, rendezvous
 from training.manifest import list_photos
 from training.report import Reporter
 from training.weights import find_weights

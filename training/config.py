@@ -1,4 +1,4 @@
-"""Every argument of the training program, defined once.
+"""Every argument of the training program: where it comes from, and how it is sent.
 
 The launcher imports this module to check settings before anything is sent, so it may import
 nothing heavy. On a host, `parse` merges, weakest first: the defaults, SageMaker's files under
@@ -9,116 +9,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from training.errors import ConfigError
-from training.options import (
-    About,
-    about_field,
-    check_digest,
-    check_value,
-    names,
-    number,
-    option,
-    place,
-    whole,
+from training.options import about_field
+from training.settings import (
+    BACKBONES,
+    FEATURE_ENGINES,
+    FIELDS,
+    ML_DIR,
+    TUNABLE,
+    TrainConfig,
+    check_interruptible,
 )
 
-BACKBONES: Final = ("efficientnet_lite0", "resnet50")
-FEATURE_ENGINES: Final = ("openvino", "torch")
-ML_DIR: Final = Path("/opt/ml")
+__all__ = [
+    "BACKBONES",
+    "FEATURE_ENGINES",
+    "ML_DIR",
+    "TUNABLE",
+    "TrainConfig",
+    "check_interruptible",
+    "from_settings",
+    "help_text",
+    "hyperparameters",
+    "parse",
+    "to_arguments",
+    "unknown_setting",
+]
 _MAX_FILE_BYTES = 1_000_000
 _PLATFORM_KEYS = ("sagemaker_", "_tuning_objective_metric")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """One training run. Fractions are 0 to 1, sizes are pixels, digests read `sha256:<64 hex>`.
-
-    Raises ConfigError, naming the field and what it may be, for any value out of its range.
-    """
-
-    data: Path = field(
-        default=ML_DIR / "input/data/training",
-        metadata=place("folder with train/, valid/ and test/, each with a folder for each class"),
-    )
-    model_dir: Path = field(default=ML_DIR / "model", metadata=place("where the model is written"))
-    output_dir: Path = field(
-        default=ML_DIR / "output/data", metadata=place("where events and predictions are written")
-    )
-    weights: Path = field(
-        default=ML_DIR / "input/data/weights",
-        metadata=place("the backbone's weights: .pth or .safetensors, or a folder with one"),
-    )
-    backbone: str = option("resnet50", "the network under the head", choices=BACKBONES)
-    epochs: int = option(40, "passes over the training photos", read=whole, low=1, high=100_000)
-    batch_size: int = option(
-        64, "photos in one step, over all hosts together", read=whole, low=1, high=65_536
-    )
-    learning_rate: float = option(
-        0.001, "AdamW's first step size", read=number, low=0.0, above_low=True, high=1000
-    )
-    weight_decay: float = option(0.01, "AdamW's decay", read=number, low=0.0, high=1000)
-    label_smoothing: float = option(
-        0.1, "share of the target spread over all classes", read=number, low=0.0, high=0.99
-    )
-    seed: int = option(0, "the run's chance", read=whole, low=0, high=2**32 - 1)
-    resize: int = option(
-        224, "length that a photo's short side is scaled to", read=whole, low=32, high=4096
-    )
-    crop: int = option(224, "side of the square cut from its middle", read=whole, low=32, high=1024)
-    max_unreadable_fraction: float = option(
-        0.01,
-        "share of the photos that may be unreadable before the run is refused",
-        read=number,
-        low=0.0,
-        high=1.0,
-    )
-    feature_engine: str = option(
-        "openvino", "what runs the frozen backbone over the photos", choices=FEATURE_ENGINES
-    )
-    weights_digest: str = option("", "what the weights file must hash to", group="lineage")
-    dataset_digest: str = option("", "what the photos must hash to", group="lineage")
-    code_digest: str = option("", "digest of the source that runs", group="lineage")
-    run_id: str = option("", "the tracker's name of this run", group="lineage")
-    job_name: str = option("", "name of the job; hosts of one job share it", group="cluster")
-    hosts: tuple[str, ...] = option(
-        (), "all hosts of the job, the first leads: a,b", group="cluster", read=names
-    )
-    host: str = option("", "this host's name among them", group="cluster")
-    network_interface: str = option("", "interface the hosts talk over", group="cluster")
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            check_value(item.name, getattr(self, item.name), about_field(item))
-        for name in ("weights_digest", "dataset_digest", "code_digest"):
-            check_digest(name, getattr(self, name))
-        if self.crop > self.resize:
-            raise ConfigError(
-                f"crop is {self.crop} and resize is {self.resize}: the cut is the larger",
-                fix=f"set resize to {self.crop} or more, or crop to {self.resize} or less",
-            )
-        if self.host and self.hosts and self.host not in self.hosts:
-            raise ConfigError(
-                f"host {self.host!r} is not among the hosts {', '.join(self.hosts)}",
-                fix="give --host one of the names in --hosts",
-            )
-        if len(self.hosts) > 1 and not self.host:
-            raise ConfigError("hosts names several hosts but host is empty", fix="give --host")
-
-
-_FIELDS: Final[Mapping[str, About]] = {item.name: about_field(item) for item in fields(TrainConfig)}
-
-TUNABLE: Final[Mapping[str, str]] = {
-    name: about.help for name, about in _FIELDS.items() if about.group == "tunable"
-}
-"""The settings that an experiment may change, each with its help."""
-
-
-def unknown_setting(name: str, known: Sequence[str] = tuple(_FIELDS)) -> ConfigError:
+def unknown_setting(name: str, known: Sequence[str] = tuple(FIELDS)) -> ConfigError:
     """The error for a setting that does not exist, with the nearest one that does."""
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
@@ -127,9 +53,9 @@ def unknown_setting(name: str, known: Sequence[str] = tuple(_FIELDS)) -> ConfigE
 
 def _read(name: str, text: str) -> Any:
     try:
-        return _FIELDS[name].read(text)
+        return FIELDS[name].read(text)
     except ValueError as error:
-        fix = f"use {_FIELDS[name].bounds()}; it is {_FIELDS[name].help}"
+        fix = f"use {FIELDS[name].bounds()}; it is {FIELDS[name].help}"
         raise ConfigError(f"{name} is {text!r}, which {error}", fix=fix) from None
 
 
@@ -143,20 +69,20 @@ def from_settings(settings: Mapping[str, object], **rest: Any) -> TrainConfig:
     Raises ConfigError for an unknown setting or a value out of its range.
     """
     for name in settings:
-        if name not in _FIELDS:
+        if name not in FIELDS:
             raise unknown_setting(name, tuple(TUNABLE))
     return TrainConfig(**{name: _read(name, _text(v)) for name, v in settings.items()}, **rest)
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, str]:
     """The settings as SageMaker's HyperParameters: text only, without places and hosts."""
-    sent = [name for name, about in _FIELDS.items() if about.group in ("tunable", "lineage")]
+    sent = [name for name, about in FIELDS.items() if about.group in ("tunable", "lineage")]
     return {name: _text(getattr(config, name)) for name in sent if getattr(config, name) != ""}
 
 
 def to_arguments(config: TrainConfig) -> list[str]:
     """The same run as arguments of `python -m training`, for a host that is not SageMaker's."""
-    pairs = ((name, _text(getattr(config, name))) for name in _FIELDS)
+    pairs = ((name, _text(getattr(config, name))) for name in FIELDS)
     return [f"--{name.replace('_', '-')}={text}" for name, text in pairs if text]
 
 
@@ -187,9 +113,11 @@ def _from_platform_files(ml_dir: Path) -> dict[str, str]:
         key = name.replace("-", "_")
         if key.startswith(_PLATFORM_KEYS):
             continue
-        if key not in _FIELDS:
+        if key not in FIELDS:
             raise unknown_setting(name)
         given[key] = _plain(value)
+    if (ml_dir / "checkpoints").is_dir():  # SageMaker makes it for a job with a CheckpointConfig
+        given["checkpoints"] = str(ml_dir / "checkpoints")
     resources = _json_file(ml_dir / "input/config/resourceconfig.json")
     if resources:
         given["hosts"] = ",".join(resources.get("hosts", []))
@@ -235,8 +163,8 @@ def _from_arguments(argv: Sequence[str]) -> dict[str, str]:
         name = flag.removeprefix("--").replace("-", "_")
         if not flag.startswith("--"):
             raise ConfigError(f"{word!r} belongs to no option", fix="write --name value")
-        if name not in _FIELDS:
-            raise unknown_setting(flag, tuple(f"--{n.replace('_', '-')}" for n in _FIELDS))
+        if name not in FIELDS:
+            raise unknown_setting(flag, tuple(f"--{n.replace('_', '-')}" for n in FIELDS))
         given[name] = value if equals else _following(words, flag)
     return given
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from training.backbones import Backbone
 from training.config import TrainConfig
-from training.graph import add_head, save
 from training.fit.head import Head
+from training.graph import add_head, save
 from training.manifest import Manifest
 
 SCHEMA: Final = 1

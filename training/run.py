@@ -18,13 +18,12 @@ import torch
 
 from training import export
 from training.backbones import Backbone, load_backbone
-from training.hosts.cluster import Cluster, Rendezvous, join, part, unshard
 from training.config import TrainConfig, hyperparameters
 from training.errors import ClusterError, DataError
-from training.measure.scores import Labels, class_rows, prediction_rows, score
 from training.features import extract, extract_shared
-from training.graph import Floats, Network, convert, on_openvino, on_torch
 from training.fit.head import Epoch, Head, Table, train_head
+from training.graph import Floats, Network, convert, on_openvino, on_torch
+from training.hosts.cluster import Cluster, Rendezvous, join, part, unshard
 from training.manifest import (
     Inspection,
     Listing,
@@ -33,6 +32,7 @@ from training.manifest import (
     assemble,
     inspect_all,
 )
+from training.measure.scores import Labels, class_rows, prediction_rows, score
 from training.report import Reporter
 
 

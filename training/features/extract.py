@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from serving.preprocess import ImageError, Transform, load
-from training.hosts.cluster import Cluster
 from training.errors import DataError
 from training.graph import Floats, Network
+from training.hosts.cluster import Cluster
 from training.manifest import Photo
 
 

@@ -16,11 +16,11 @@ import torch
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from training.hosts.cluster import Cluster
 from training.config import TrainConfig
 from training.errors import DivergedError
-from training.measure.scores import Labels, fit_temperature, log_loss, top_k
 from training.graph import Floats
+from training.hosts.cluster import Cluster
+from training.measure.scores import Labels, fit_temperature, log_loss, top_k
 
 
 @dataclass(frozen=True, kw_only=True)
