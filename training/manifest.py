@@ -77,31 +77,44 @@ def dataset_digest(files: Iterable[tuple[str, str]]) -> str:
 
 def list_photos(root: Path) -> Listing:
     """Find the photos. Raises DataError for a missing folder, split or class, naming it."""
-    if not root.is_dir():
-        raise DataError(f"there is no data folder {root}", fix="give --data an ImageFolder")
+    listing = find_photos(root)
     for split in SPLITS:
         if not (root / split).is_dir():
             raise DataError(
                 f"the data folder {root} has no {split}/",
                 fix=f"add {split}/<class>/<photo>.jpg; train, valid and test are all needed",
             )
-    photos: list[Photo] = []
+    check_classes(listing)
+    return listing
+
+
+def find_photos(root: Path) -> Listing:
+    """Whatever photos are there, which on one host of several may be a share of the whole.
+
+    Raises DataError only if there is no folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no data folder {root}", fix="give --data an ImageFolder")
+    paths: list[str] = []
     skipped: list[str] = []
     for split in SPLITS:
         for path in _files(root / split):
             parts = path.relative_to(root).parts
-            if len(parts) == 3 and path.suffix.lower() in IMAGE_SUFFIXES:
-                photos.append(Photo(path="/".join(parts), split=split, label=parts[1]))
-            else:
-                skipped.append("/".join(parts))
+            wanted = len(parts) == 3 and path.suffix.lower() in IMAGE_SUFFIXES
+            (paths if wanted else skipped).append("/".join(parts))
+    return listing_of(root, paths, skipped)
+
+
+def listing_of(root: Path, paths: Iterable[str], skipped: Iterable[str] = ()) -> Listing:
+    """The listing of paths `<split>/<class>/<photo>`, sorted; the classes are those of train."""
+    photos = tuple(_photo(path) for path in sorted(paths))
     classes = tuple(sorted({photo.label for photo in photos if photo.split == "train"}))
-    _check_classes(photos, classes)
-    return Listing(
-        root=root,
-        classes=classes,
-        photos=tuple(sorted(photos, key=lambda photo: photo.path)),
-        skipped=tuple(sorted(skipped)),
-    )
+    return Listing(root=root, classes=classes, photos=photos, skipped=tuple(sorted(skipped)))
+
+
+def _photo(path: str) -> Photo:
+    split, label, _ = path.split("/")
+    return Photo(path=path, split=split, label=label)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -112,7 +125,9 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _check_classes(photos: Sequence[Photo], classes: Sequence[str]) -> None:
+def check_classes(listing: Listing) -> None:
+    """Raise DataError for an empty split, a class that train lacks, or fewer than two classes."""
+    photos, classes = listing.photos, listing.classes
     for split in SPLITS:
         if not any(photo.split == split for photo in photos):
             raise DataError(f"{split}/ holds no photos", fix="put JPEG, PNG or WebP files in it")
@@ -162,7 +177,7 @@ def assemble(
     """
     pairs = list(zip(listing.photos, inspections, strict=True))
     unreadable = tuple((photo.path, seen.fault) for photo, seen in pairs if seen.fault)
-    _check_unreadable(unreadable, len(pairs), max_unreadable_fraction)
+    check_unreadable(unreadable, len(pairs), max_unreadable_fraction)
     readable = tuple(photo for photo, seen in pairs if not seen.fault)
     left = {(photo.split, photo.label) for photo in readable}
     for label in listing.classes:
@@ -187,7 +202,8 @@ def scan(root: Path, *, max_unreadable_fraction: float, threads: int = 2) -> Man
     return assemble(listing, inspections, max_unreadable_fraction=max_unreadable_fraction)
 
 
-def _check_unreadable(unreadable: Sequence[tuple[str, str]], total: int, allowed: float) -> None:
+def check_unreadable(unreadable: Sequence[tuple[str, str]], total: int, allowed: float) -> None:
+    """Raise DataError, naming files and counts, if more than the allowed fraction is unreadable."""
     if len(unreadable) <= allowed * total:
         return
     raise DataError(
