@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "cli.plan:plan",
     "runs": "cli.runs:runs",
     "compare": "cli.runs:compare",
+    "prices": "cli.prices:prices",
     "promote": "cli.promote:promote",
     "releases": "cli.promote:releases",
     "rollback": "cli.promote:rollback",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 
 from experiments.errors import PriceError
+from experiments.files import write_whole
 from experiments.records import Price
 
 BOOKS = Path(__file__).with_name("price_books")
@@ -45,11 +47,12 @@ class PriceBook:
     def _missing(self, service: str, component: str, region: str, kind: str) -> PriceError:
         known = self.instance_types(service, component, region)
         what = f"{service} {component}" + (f" of {kind}" if kind else "")
-        row = f"{service},{component},{kind},{region},<unit>,<usd>,<date>,<where you read it>"
+        row = f"{service},{component},{kind},{region},<unit>,<usd>,<date>,<where you read it>,given"
         offer = f"use one of {', '.join(known[:12])}; or " if kind and known else ""
         return PriceError(
             f"no price for {what} in {region} in the price book of {self.date}",
-            fix=f"{offer}add a row `{row}` to {self.path.name} in experiments/price_books/",
+            fix=f"{offer}read AWS's list with `pedigree prices refresh --cloud aws`; or copy"
+            f" {self.path.name} to a book of today's date and add the row `{row}`",
         )
 
 
@@ -71,7 +74,7 @@ def parse_book(lines: Iterable[str], *, path: Path) -> PriceBook:
 
 def _price(record: Mapping[str, str | None], where: str) -> Price:
     text = {name: record.get(name) or "" for name in _FIELDS}
-    if len(record) > len(_FIELDS):
+    if None in record:  # more cells than the header has names
         raise PriceError(f"{where}: there are too many columns", fix="write 0.17, not 0,17")
     try:
         usd = Decimal(text["usd"])
@@ -87,11 +90,49 @@ def _price(record: Mapping[str, str | None], where: str) -> Price:
     return Price(**{**text, "usd": usd})  # type: ignore[arg-type]
 
 
+def book_paths(folder: Path = BOOKS) -> tuple[Path, ...]:
+    """The books in `folder`, oldest first; a book's file name is its date."""
+    return tuple(sorted(folder.glob("????-??-??.csv")))
+
+
+def read_book(path: Path) -> PriceBook:
+    """Read one book. Raises PriceError if it is damaged."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        return parse_book(lines, path=path)
+
+
+def write_book(rows: Iterable[Price], path: Path) -> None:
+    """Write a new book, sorted and whole. Raises PriceError if there is one of this date already."""
+    if path.exists():
+        raise PriceError(
+            f"there is a price book {path.name} already, and books never change",
+            fix="old runs point at it: wait until tomorrow, or name another folder with --into",
+        )
+    text = io.StringIO()
+    out = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+    out.writeheader()
+    ordered = sorted(rows, key=lambda r: (r.service, r.component, r.instance_type, r.region))
+    out.writerows({**asdict(row), "usd": f"{row.usd:f}"} for row in ordered)
+    write_whole(path, text.getvalue().encode())
+
+
 @lru_cache(maxsize=4)
 def latest_book(folder: Path = BOOKS) -> PriceBook:
     """The newest book in `folder`; its file name is its date."""
-    books = sorted(folder.glob("????-??-??.csv"))
+    books = book_paths(folder)
     if not books:
         raise PriceError(f"no price book in {folder}", fix="restore experiments/price_books/")
-    with books[-1].open(newline="", encoding="utf-8") as lines:
-        return parse_book(lines, path=books[-1])
+    return read_book(books[-1])
+
+
+@lru_cache(maxsize=8)
+def book_of(date: str, folder: Path = BOOKS) -> PriceBook:
+    """The book of exactly this date (ISO), so that an old run is reckoned at its own prices.
+
+    Raises PriceError naming the books there are.
+    """
+    for path in book_paths(folder):
+        if path.stem == date:
+            return read_book(path)
+    known = ", ".join(path.stem for path in book_paths(folder)) or "none"
+    raise PriceError(f"there is no price book of {date}", fix=f"name one of: {known}")

@@ -49,7 +49,11 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """One row of a price book: `usd` for one `unit`, as read on `as_of` from `source`."""
+    """One row of a price book: `usd` for one `unit`, as read on `as_of` from `source`.
+
+    `grade` says what kind of source that is: `aws` (its price list), `machine-generated` (made from
+    that list by others), `bill`, `given`, `curated`, `second-hand`, `quote` (spot, one moment).
+    """
 
     service: str
     component: str
@@ -59,6 +63,7 @@ class Price:
     usd: Decimal
     as_of: str
     source: str
+    grade: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
