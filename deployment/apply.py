@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from deployment.clock import Clock
 from deployment.desired import desired
@@ -23,7 +24,7 @@ from deployment.plan import plan_release
 from deployment.promote import Proposal
 from deployment.release import Release, ReleaseStatus
 from deployment.settings import ALIAS
-from deployment.smoke import GoldenPhoto, SmokeError, prove
+from deployment.smoke import GoldenPhoto, SmokeError, golden_photos, prove
 from deployment.steps import Phase
 from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.aws import Cloud
@@ -168,19 +169,31 @@ class _Promotion:
         return self._performer.words.get("version", self._proposal.plan.version)
 
     def _try(self, qualifier: str, what: str) -> Answer | None:
-        if self._means.golden is None:
+        """Every golden photo through `qualifier`; the first one's answer, or None without photos."""
+        photos = self._photos
+        if not photos:
             return None
-        self._performer.say(f"try {what} with the trial photo")
-        return prove(
-            self._means.cloud,
-            self._proposal.release,
-            self._means.golden,
-            qualifier=qualifier,
-            version=self._version(),
-            book=self._means.book,
-            clock=self._means.clock,
-            heartbeat=self._heartbeat,
-        )
+        self._performer.say(f"try {what} with {len(photos)} golden photos")
+        answers = [
+            prove(
+                self._means.cloud,
+                self._proposal.release,
+                photo,
+                qualifier=qualifier,
+                version=self._version(),
+                book=self._means.book,
+                clock=self._means.clock,
+                heartbeat=self._heartbeat,
+            )
+            for photo in photos
+        ]
+        return answers[0]
+
+    @cached_property
+    def _photos(self) -> tuple[GoldenPhoto, ...]:
+        """The photo of whoever promotes, then those that belong to the release."""
+        given = (self._means.golden,) if self._means.golden else ()
+        return (*given, *golden_photos(self._means.cloud, self._proposal.wanted))
 
     def _write_ahead(self) -> ReleaseRecord:
         """On record before anything is done, so that whoever comes after a crash knows of it."""

@@ -76,6 +76,11 @@ def model_key(settings: ServingSettings, release_id: str) -> str:
     return f"{model_prefix(settings)}{release_id}/model.tar.gz"
 
 
+def golden_key(settings: ServingSettings, release_id: str, digest: str) -> str:
+    """Where a golden photo of a release is kept, beside its archive."""
+    return f"{model_prefix(settings)}{release_id}/golden/{digest.removeprefix('sha256:')[:16]}"
+
+
 def function_key(settings: ServingSettings, digest: str) -> str:
     """Where a handler's package is kept; releases with the same handler share it."""
     return f"functions/{settings.name}/{digest.removeprefix('sha256:')[:16]}.zip"
@@ -95,6 +100,14 @@ def desired(
             WantedFile(stored=release.model, what="the model", data=data.get(release.model.key)),
             WantedFile(
                 stored=release.function, what="the handler", data=data.get(release.function.key)
+            ),
+            *(
+                WantedFile(
+                    stored=photo.stored,
+                    what=f"a golden photo of {photo.label}",
+                    data=data.get(photo.stored.key),
+                )
+                for photo in release.golden
             ),
         ),
         model=_model(release, foundation),

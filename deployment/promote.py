@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from deployment.archive import ServingArchive, examine, fetch_archive
-from deployment.desired import Wanted, desired, function_key, model_key, serving_image
+from deployment.desired import (
+    Wanted,
+    desired,
+    function_key,
+    golden_key,
+    model_key,
+    serving_image,
+)
 from deployment.function_code import FunctionCode, pack_function
 from deployment.gates import Gate, require
+from deployment.gates.checklist import Examination, Examiner, LiveModel
+from deployment.gates.golden import LabelledPhoto
 from deployment.observe import Observed, observe
 from deployment.plan import plan_release
 from deployment.release import (
+    GoldenFile,
     Release,
     StoredFile,
     content_digest,
@@ -23,7 +34,7 @@ from deployment.release import (
 )
 from deployment.settings import ServingSettings
 from deployment.steps import ReleasePlan
-from deployment.store import ReleaseStore
+from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.aws import Cloud
 from experiments.errors import ReleaseError
 from experiments.foundation import Foundation
@@ -62,44 +73,99 @@ def prepare(
     *,
     now: datetime,
     code: FunctionCode | None = None,
+    examiner: Examiner | None = None,
 ) -> Prepared:
     """Fetch a run's model, pass it through the gates, and make the release of it.
 
     Reads from AWS and changes nothing there. Content that was released before gives the release that
-    is on record. Raises ReleaseError if a gate is shut, CloudError.
+    is on record; one that is live is not examined again. Without `examiner` only the archive's
+    integrity is. Raises ReleaseError if a gate is shut, CloudError, PriceError.
     """
     if not record.model_uri:
         raise ReleaseError(f"run {record.name} has no model", fix="promote a run that succeeded")
     handler = code or pack_function()
-    archive, gate = _examined(cloud, record.model_uri)
-    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
-    image = serving_image(foundation)
+    archive, integrity = _examined(cloud, record.model_uri)
+    image = serving_image(Foundation(account_id=cloud.account_id, region=cloud.region))
     content = content_digest(
         settings, model_digest=archive.content, function_digest=handler.digest, image=image
     )
     store = ReleaseStore(cloud=cloud, name=settings.name)
+    release_id, on_record, live_id = _on_record(store, content, now)
+    if on_record is not None and (release_id == live_id or examiner is None):
+        return _prepared(on_record.release, handler, archive, ())
+    more = _examination(examiner, store, live_id, record, settings, archive)
+    gates, override = (integrity, *more.gates), examiner.demands.override if examiner else ""
+    require(gates, override=override)
+    release = new_release(
+        release_id=release_id,
+        settings=settings,
+        record=record,
+        model_digest=archive.content,
+        model=_stored(model_key(settings, release_id), archive),
+        function=_stored(function_key(settings, handler.digest), handler),
+        image=image,
+        gates=gates,
+        now=on_record.release.created_at if on_record else now,
+        golden=tuple(_golden(settings, release_id, photo) for photo in more.golden),
+        override="" if all(gate.passed for gate in gates) else override,
+    )
+    return _prepared(release, handler, archive, more.golden)
+
+
+def _on_record(
+    store: ReleaseStore, content: str, now: datetime
+) -> tuple[str, ReleaseRecord | None, str]:
+    """The release's id, its record if there is one, and the id of what is live."""
     known = store.ids()
     release_id = release_id_for(content, known, now)
-    on_record = store.find(release_id) if release_id in known else None
-    release = (
-        on_record.release
-        if on_record is not None
-        else new_release(
-            release_id=release_id,
-            settings=settings,
-            record=record,
-            model_digest=archive.content,
-            model=_stored(model_key(settings, release_id), archive),
-            function=_stored(function_key(settings, handler.digest), handler),
-            image=image,
-            gates=(gate,),
-            now=now,
-        )
-    )
+    found = store.find(release_id) if release_id in known else None
+    return release_id, found, store.live().release_id
+
+
+def _prepared(
+    release: Release,
+    handler: FunctionCode,
+    archive: ServingArchive,
+    photos: Sequence[LabelledPhoto],
+) -> Prepared:
     bodies = {release.function.key: handler.data}
     if release.model.digest == archive.digest:
         bodies[release.model.key] = archive.data
+    for kept, photo in zip(release.golden, photos, strict=False):
+        bodies[kept.stored.key] = photo.data
     return Prepared(release=release, bodies=bodies)
+
+
+def _examination(
+    examiner: Examiner | None,
+    store: ReleaseStore,
+    live_id: str,
+    record: RunRecord,
+    settings: ServingSettings,
+    archive: ServingArchive,
+) -> Examination:
+    if examiner is None:
+        return Examination(gates=(), golden=())
+    live = store.read(live_id).release if live_id else None
+    return examiner.examine(
+        record,
+        settings,
+        bucket=store.bucket,
+        archive=archive.data,
+        model_digest=archive.content,
+        live=LiveModel(
+            run_name=live.run_name, model_uri=live.source_uri, model_digest=live.model_digest
+        )
+        if live
+        else None,
+    )
+
+
+def _golden(settings: ServingSettings, release_id: str, photo: LabelledPhoto) -> GoldenFile:
+    digest = f"sha256:{hashlib.sha256(photo.data).hexdigest()}"
+    key = golden_key(settings, release_id, digest)
+    stored = StoredFile(key=key, digest=digest, size_bytes=len(photo.data))
+    return GoldenFile(stored=stored, label=photo.label, content_type=photo.content_type)
 
 
 def _examined(cloud: Cloud, uri: str) -> tuple[ServingArchive, Gate]:

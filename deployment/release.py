@@ -40,6 +40,15 @@ class StoredFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoldenFile:
+    """A golden photo in the bucket, and the class that the model has to see in it."""
+
+    stored: StoredFile
+    label: str
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """Everything that is needed to make this release live again at any later time."""
 
@@ -56,6 +65,9 @@ class Release:
     created_at: datetime
     metrics: Mapping[str, float] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    golden: tuple[GoldenFile, ...] = ()
+    override: str = ""
+    """Why it went live although a gate was shut; empty if none was."""
 
     @property
     def model_name(self) -> str:
@@ -91,6 +103,8 @@ def new_release(
     image: str,
     gates: tuple[Gate, ...],
     now: datetime,
+    golden: tuple[GoldenFile, ...] = (),
+    override: str = "",
 ) -> Release:
     """The release of a run's model."""
     return Release(
@@ -107,6 +121,8 @@ def new_release(
         created_at=now,
         metrics=dict(record.metrics),
         gates=gates,
+        golden=golden,
+        override=override,
     )
 
 
@@ -127,6 +143,11 @@ def release_from_json(data: Mapping[str, Any]) -> Release:
             "model": StoredFile(**content["model"]),
             "function": StoredFile(**content["function"]),
             "gates": tuple(Gate(**gate) for gate in content["gates"]),
+            "golden": tuple(_golden(photo) for photo in content.get("golden", ())),
             "created_at": datetime.fromisoformat(content["created_at"]),
         }
     )
+
+
+def _golden(photo: Mapping[str, Any]) -> GoldenFile:
+    return GoldenFile(**{**photo, "stored": StoredFile(**photo["stored"])})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployment.clock import Clock
+from deployment.desired import Wanted
 from deployment.invoke import Answer, invoke
 from deployment.release import Release
 from experiments.aws import Cloud, is_code
@@ -30,6 +31,21 @@ class GoldenPhoto:
     image: bytes
     content_type: str = "image/jpeg"
     label: str | None = None
+
+
+def golden_photos(cloud: Cloud, wanted: Wanted) -> tuple[GoldenPhoto, ...]:
+    """The release's own photos: from the plan where it holds them, else out of the bucket."""
+    at_hand = {file.stored.key: file.data for file in wanted.files}
+    found = []
+    for photo in wanted.release.golden:
+        data = at_hand.get(photo.stored.key)
+        if data is None:
+            answer = cloud.ask(
+                "s3", "get_object", Bucket=wanted.foundation.bucket, Key=photo.stored.key
+            )
+            data = answer["Body"].read()
+        found.append(GoldenPhoto(image=data, content_type=photo.content_type, label=photo.label))
+    return tuple(found)
 
 
 def prove(
@@ -68,7 +84,7 @@ def prove(
                 return answer
             break
     raise SmokeError(
-        f"the trial photo through {release.settings.name}:{qualifier} failed: {fault}",
+        f"the golden photo through {release.settings.name}:{qualifier} failed: {fault}",
         fix="see the logs of the function and the endpoint; promote another run",
     )
 
