@@ -1,4 +1,4 @@
-"""The function's deployment package: `lambda/handler.py` in a zip file with reproducible bytes."""
+"""The function's deployment package: the files of `lambda/` in a zip file with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class FunctionCode:
 
 
 def pack_function(folder: Path = ROOT / "lambda") -> FunctionCode:
-    """Zip the handler. It is stored, not compressed: compressors differ from machine to machine."""
+    """Zip the modules. They are stored, not compressed: compressors differ from machine to machine."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        entry = zipfile.ZipInfo("handler.py", _EPOCH)
-        entry.create_system = 3
-        entry.external_attr = 0o100644 << 16
-        archive.writestr(entry, (folder / "handler.py").read_bytes())
+        for path in sorted(folder.glob("*.py")):
+            entry = zipfile.ZipInfo(path.name, _EPOCH)
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, path.read_bytes())
     data = out.getvalue()
     return FunctionCode(data=data, digest=f"sha256:{hashlib.sha256(data).hexdigest()}")
 

@@ -102,7 +102,9 @@ def settings(**more: Any) -> ServingSettings:
 
 def handler(folder: Path, remark: str = "") -> FunctionCode:
     """The real handler, with a remark at its end that makes it another one."""
-    source = (ROOT / "lambda" / "handler.py").read_text(encoding="utf-8")
+    for path in (ROOT / "lambda").glob("*.py"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    source = (folder / "handler.py").read_text(encoding="utf-8")
     text = source + (f"# {remark}\n" if remark else "")
     (folder / "handler.py").write_text(text, encoding="utf-8")
     return pack_function(folder)

@@ -152,4 +152,4 @@ def test_the_function_package_has_the_same_bytes_anywhere(tmp_path: Path) -> Non
     assert pack_function() == pack_function()
     assert handler(tmp_path) == pack_function()
     assert handler(tmp_path, "changed") != pack_function()
-    assert len(pack_function().data) <= 20_000
+    assert len(pack_function().data) <= 60_000

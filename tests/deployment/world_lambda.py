@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import io
 import json
+import sys
 import zipfile
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from tests.deployment.world_ground import Moment, Objects, Refused, Roles
 from tests.deployment.world_sagemaker import Endpoints
@@ -194,17 +201,9 @@ class Functions:
     def _run(self, config: Doc, event: Doc, request_id: str, lines: list[str], warm: bool) -> Doc:
         kind = "provisioned-concurrency" if warm else "on-demand"
         environ = {**config["Environment"]["Variables"], "AWS_LAMBDA_INITIALIZATION_TYPE": kind}
-        with zipfile.ZipFile(io.BytesIO(self.objects.bodies[config["key"]])) as archive:
-            source = archive.read("handler.py").decode()
-        module = ModuleType("handler")
-        exec(compile(source, "handler.py", "exec"), module.__dict__)  # noqa: S102  (our own code)
-        runtime = SimpleNamespace(
-            invoke_endpoint=lambda EndpointName, Body, ContentType, Accept: (
-                self.endpoints.ask_model(EndpointName, Body, ContentType)
-            )
-        )
+        module = load_package(self.objects.bodies[config["key"]])
         front = module.Front(
-            make_client=lambda env: runtime,
+            make_client=lambda env: Asked(module, self.endpoints, env["ENDPOINT_NAME"]),
             environ=environ,
             sleep=self.moment.sleep,
             clock=lambda: self.moment.seconds,
@@ -255,6 +254,47 @@ class Functions:
         if key not in self.objects.bodies:
             raise Refused("InvalidParameterValueException", "Error occurred while GetObject.")
         return base64.b64encode(hashlib.sha256(self.objects.bodies[key]).digest()).decode()
+
+
+@dataclass
+class Asked:
+    """The function's way to the endpoint, with this world's endpoints at its end."""
+
+    handler: ModuleType
+    endpoints: Endpoints
+    name: str
+
+    def ask(self, question: Any, *, request_id: str, deadline_ms: float) -> Doc:
+        assert request_id and deadline_ms > 0
+        try:
+            answer = self.endpoints.ask_model(self.name, question.body, question.content_type)
+        except ClientError as error:
+            refusal_of = self.handler.Endpoint.ask.__globals__["refusal_of"]
+            said = dict(error.response)
+            code, message = said["Error"]["Code"], said["Error"]["Message"]
+            raise refusal_of(400, code, {**said, "Message": message}) from error
+        body: Doc = json.loads(answer["Body"].read())
+        return body
+
+
+@lru_cache(maxsize=8)
+def load_package(package: bytes) -> ModuleType:
+    """The handler module out of a deployment package, with its neighbours beside it."""
+    with zipfile.ZipFile(io.BytesIO(package)) as archive, TemporaryDirectory() as folder:
+        archive.extractall(folder)
+        names = [Path(name).stem for name in archive.namelist()]
+        hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        try:
+            for name in names:
+                importlib.import_module(name)
+            return sys.modules["handler"]
+        finally:
+            sys.path.remove(folder)
+            for name in names:
+                sys.modules.pop(name, None)
+            sys.modules.update(hidden)
 
 
 def _warm(function: Function) -> int:
