@@ -90,13 +90,32 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Duration:
+    """Predicted seconds on each host, from launch to end; the truth lies between `low_s` and `high_s`
+    in `rate` of the cases (0 to 1)."""
+
+    low_s: float
+    expected_s: float
+    high_s: float
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a run may cost before it starts, in USD, and where the figures come from."""
+    """What a run may cost before it starts, in USD, and where the figures come from.
+
+    `high_usd` is the cost of its maximum run time: it cannot cost more. With a `duration`, `low_usd`
+    to `likely_high_usd` is the interval that holds at the duration's rate. `extrapolates` says in
+    which ways the run is unlike every run on record.
+    """
 
     low_usd: Decimal
     expected_usd: Decimal | None
     high_usd: Decimal
     why: str
+    likely_high_usd: Decimal | None = None
+    duration: Duration | None = None
+    extrapolates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +170,58 @@ class RunHandle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One stretch in which a spot host ran. `interrupted` means that AWS took it back.
+
+    `price` is the spot quote in force when it started, if somebody read it.
+    """
+
+    started_at: datetime
+    ended_at: datetime
+    interrupted: bool = False
+    price: Price | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What AWS says a run used. `billable_s` is for each host."""
+    """What AWS says a run used. Seconds are for each host.
+
+    `billable_s` is BillableTimeInSeconds, or launch to termination on EC2; `training_s` is
+    TrainingTimeInSeconds, which on managed spot is the longer. `retained_s` is what a warm pool was
+    kept for after the job. `segments` are the stretches of a spot host on EC2.
+    """
 
     billable_s: Decimal
     hosts: int
     started_at: datetime | None
     ended_at: datetime | None
+    training_s: Decimal | None = None
+    retained_s: Decimal = Decimal(0)
+    spot: bool = False
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What a run keeps and asks for beside its hosts. `stored_days` is how long its outputs stay."""
+
+    stored_bytes: int = 0
+    stored_days: int = 0
+    put_requests: int = 0
+    get_requests: int = 0
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The machines of a run: what its cost depends on beside time."""
+
+    launcher: str
+    instance_type: str
+    count: int
+    region: str
+    volume_gb: int
+    spot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
