@@ -41,3 +41,9 @@ class ClusterError(TrainingError):
 
 class DivergedError(TrainingError):
     """The loss or the weights stopped being finite numbers."""
+
+
+class StoppedError(TrainingError):
+    """The run was told to stop, and what it had done is in a checkpoint."""
+
+    exit_code = 143

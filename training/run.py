@@ -20,8 +20,9 @@ from training import export
 from training.backbones import Backbone, load_backbone
 from training.config import TrainConfig, hyperparameters
 from training.errors import ClusterError, DataError
-from training.features import extract, extract_shared
-from training.fit.head import Epoch, Head, Table, train_head
+from training.features import FeatureTable, extract, extract_shared
+from training.fit.head import Head, train_head
+from training.fit.progress import Epoch
 from training.graph import Floats, Network, convert, on_openvino, on_torch
 from training.hosts.cluster import Cluster, Rendezvous, join, part, unshard
 from training.manifest import (
@@ -32,7 +33,9 @@ from training.manifest import (
     assemble,
     inspect_all,
 )
-from training.measure.scores import Labels, class_rows, prediction_rows, score
+from training.measure.basics import Labels
+from training.measure.confusion import class_rows
+from training.measure.scores import prediction_rows, score
 from training.report import Reporter
 
 
@@ -148,7 +151,7 @@ def _features(
     cluster: Cluster,
     threads: int,
     report: Reporter,
-) -> tuple[Table, Table]:
+) -> tuple[FeatureTable, FeatureTable]:
     """Train and valid through the backbone; reports photos per second over all hosts."""
     train, valid = manifest.of("train"), manifest.of("valid")
     started = time.monotonic()
@@ -163,14 +166,20 @@ def _features(
     spent = time.monotonic() - started
     report.metric("throughput/features_images_per_s", len(rows) / spent)
     return (
-        Table(features=rows[: len(train)], labels=_labels(train, manifest.classes)),
-        Table(features=rows[len(train) :], labels=_labels(valid, manifest.classes)),
+        _table(train, rows[: len(train)], manifest.classes),
+        _table(valid, rows[len(train) :], manifest.classes),
     )
 
 
+def _table(photos: tuple[Photo, ...], rows: Floats, classes: Sequence[str]) -> FeatureTable:
+    digest = f"sha256:{hashlib.sha256(rows.tobytes()).hexdigest()}"
+    labels = _labels(photos, classes)
+    return FeatureTable(features=rows[:, None, :], labels=labels, photos=photos, digest=digest)
+
+
 def _train(
-    train: Table,
-    valid: Table,
+    train: FeatureTable,
+    valid: FeatureTable,
     config: TrainConfig,
     manifest: Manifest,
     cluster: Cluster,

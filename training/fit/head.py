@@ -1,44 +1,35 @@
-"""The linear head on cached features: AdamW, cosine schedule, label smoothing, the best epoch kept.
-
-With several hosts each takes its share of every batch under DistributedDataParallel. The loss is
-weighted so that the gradient is the mean over the whole batch, however unevenly it divides: two
-hosts give the head of one, but for the order in which floats are added.
-"""
+"""The linear head on cached features: standardised for training, folded back for serving."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from training.config import TrainConfig
-from training.errors import DivergedError
+from training.fit.keeper import Keeper
+from training.fit.loop import Group, Lesson, Loop, read_recipe
+from training.fit.progress import Epoch
+from training.fit.sampler import Share
 from training.graph import Floats
 from training.hosts.cluster import Cluster
-from training.measure.scores import Labels, fit_temperature, log_loss, top_k
+from training.measure.basics import Labels
+from training.measure.calibration import fit_temperature
+
+_ROWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Features [N, D] and labels [N] of one split."""
+class Table(Protocol):
+    """Features float32 [N, V, D], view 0 being the plain photo, and labels int64 [N] of a split."""
 
-    features: Floats
-    labels: Labels
+    @property
+    def features(self) -> Floats: ...
 
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """Mean losses in nats: train with label smoothing, over all hosts; valid without."""
-
-    number: int
-    train_loss: float
-    valid_loss: float
-    valid_top1: float
+    @property
+    def labels(self) -> Labels: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +40,7 @@ class Head:
     bias: Floats
     temperature: float
     epoch: Epoch
+    history: tuple[Epoch, ...] = ()
 
 
 def head_logits(features: Floats, weight: Floats, bias: Floats) -> Floats:
@@ -57,29 +49,22 @@ def head_logits(features: Floats, weight: Floats, bias: Floats) -> Floats:
     return result
 
 
-def batches(
-    photos: int, config: TrainConfig, epoch: int, cluster: Cluster
-) -> Iterator[tuple[Labels, int]]:
-    """For each step of an epoch: the rows that this host takes, and the size of the whole batch.
-
-    The order depends on the seed and the epoch only, never on the number of hosts.
-    """
-    order = np.random.default_rng((config.seed, epoch)).permutation(photos)
-    for start in range(0, photos, config.batch_size):
-        whole = order[start : start + config.batch_size]
-        yield whole[cluster.rank :: cluster.world], len(whole)
-
-
 class _Scale:
     """Standardises features for training; `fold` takes this back into the weights."""
 
     def __init__(self, features: Floats) -> None:
-        std = features.std(axis=0, dtype=np.float64)
-        self.mean = features.mean(axis=0, dtype=np.float64)
+        flat = features.reshape(-1, features.shape[-1])
+        self.mean = flat.mean(axis=0, dtype=np.float64)
+        squares = np.zeros_like(self.mean)
+        for start in range(0, len(flat), _ROWS_AT_ONCE):  # a large cache stays on disk
+            squares += ((flat[start : start + _ROWS_AT_ONCE] - self.mean) ** 2).sum(axis=0)
+        std = np.sqrt(squares / len(flat))
         self.std = np.where(std > 1e-6, std, 1.0)
+        self._shift = self.mean.astype(np.float32)
+        self._factor = (1 / self.std).astype(np.float32)
 
     def apply(self, features: Floats) -> torch.Tensor:
-        return torch.from_numpy(((features - self.mean) / self.std).astype(np.float32))
+        return torch.from_numpy((features - self._shift) * self._factor)
 
     def fold(self, linear: torch.nn.Linear) -> tuple[Floats, Floats]:
         weight = linear.weight.detach().double().numpy() / self.std
@@ -87,58 +72,27 @@ class _Scale:
         return weight.astype(np.float32), bias.astype(np.float32)
 
 
-class _Loop:
-    """The optimizer's state over one training."""
+class _Views:
+    """The training features: each photo goes through its views, one an epoch."""
 
-    def __init__(self, width: int, classes: int, photos: int, run: TrainConfig, cluster: Cluster):
-        self.linear = torch.nn.Linear(width, classes)
-        torch.nn.init.zeros_(self.linear.weight)
-        torch.nn.init.zeros_(self.linear.bias)
-        several = cluster.world > 1
-        self._model = DistributedDataParallel(self.linear) if several else self.linear
-        self._optimizer = torch.optim.AdamW(
-            self.linear.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay
-        )
-        self._run, self._cluster, self._photos = run, cluster, photos
-        self._step, self._steps = 0, run.epochs * math.ceil(photos / run.batch_size)
+    def __init__(self, table: Table, scale: _Scale, seed: int) -> None:
+        self.labels = table.labels
+        self._features, self._scale = table.features, scale
+        self._count = table.features.shape[1]
+        self._first = np.random.default_rng(seed).integers(0, self._count, len(table.labels))
 
-    def epoch(self, inputs: torch.Tensor, targets: torch.Tensor, number: int) -> float:
-        """One pass; returns the mean training loss over all hosts."""
-        total = torch.zeros((), dtype=torch.float64)
-        for rows, whole in batches(self._photos, self._run, number, self._cluster):
-            picked = torch.from_numpy(rows)
-            total += self._learn(inputs[picked], targets[picked], whole)
-            self._check(number)
-            self._optimizer.step()
-        if self._cluster.world > 1:
-            torch.distributed.all_reduce(total)
-        return float(total) / self._photos
+    def stream(self, shares: Iterable[Share], epoch: int) -> Iterator[tuple[Share, torch.Tensor]]:
+        for share in shares:
+            views = (self._first[share.rows] + epoch) % self._count
+            yield share, self._scale.apply(self._features[share.rows, views])
 
-    def _learn(self, inputs: torch.Tensor, targets: torch.Tensor, whole: int) -> torch.Tensor:
-        """Set the gradient of the mean loss over the whole batch; returns this share's loss sum."""
-        for group in self._optimizer.param_groups:
-            slope = 1 + math.cos(math.pi * self._step / self._steps)
-            group["lr"] = self._run.learning_rate * slope / 2
-        self._step += 1
-        self._optimizer.zero_grad()
-        loss = functional.cross_entropy(
-            self._model(inputs),
-            targets,
-            label_smoothing=self._run.label_smoothing,
-            reduction="sum",
-        )
-        mean = loss * self._cluster.world / whole  # because the hosts' gradients are averaged
-        torch.autograd.backward(mean)
-        return loss.detach()
 
-    def _check(self, epoch: int) -> None:
-        """Every host holds the same gradient here, so all of them stop in the same step."""
-        gradients = [p.grad for p in self.linear.parameters() if p.grad is not None]
-        if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
-            raise DivergedError(
-                f"the loss is not a finite number in epoch {epoch}, step {self._step}",
-                fix=f"lower learning_rate (it is {self._run.learning_rate:g})",
-            )
+def new_linear(width: int, classes: int) -> torch.nn.Linear:
+    """A head that knows nothing: zeros."""
+    linear = torch.nn.Linear(width, classes)
+    torch.nn.init.zeros_(linear.weight)
+    torch.nn.init.zeros_(linear.bias)
+    return linear
 
 
 def train_head(
@@ -149,33 +103,40 @@ def train_head(
     config: TrainConfig,
     cluster: Cluster,
     on_epoch: Callable[[Epoch], None],
+    keeper: Keeper | None = None,
+    **options: Any,
 ) -> Head:
     """Train on all hosts together; every host returns the same head.
 
-    The epoch with the least validation loss wins; its temperature is fitted on valid. Raises
-    DivergedError in the step in which a gradient stops being finite.
+    The epoch with the least validation loss wins; its temperature is fitted on valid. Raises what
+    `Loop.run` raises. `options` go to the loop.
     """
     scale = _Scale(train.features)
-    inputs, targets = scale.apply(train.features), torch.from_numpy(train.labels)
-    loop = _Loop(inputs.shape[1], classes, len(targets), config, cluster)
-    best: Head | None = None
-    for number in range(1, config.epochs + 1):
-        train_loss = loop.epoch(inputs, targets, number)
-        weight, bias = scale.fold(loop.linear)
-        epoch = _measure(head_logits(valid.features, weight, bias), valid, number, train_loss)
-        on_epoch(epoch)
-        if best is None or epoch.valid_loss < best.epoch.valid_loss:
-            best = Head(weight=weight, bias=bias, temperature=1.0, epoch=epoch)
-    if best is None:
-        raise DivergedError("no epoch was trained", fix="set epochs to 1 or more")
-    logits = head_logits(valid.features, best.weight, best.bias)
-    return replace(best, temperature=fit_temperature(logits, valid.labels))
-
-
-def _measure(logits: Floats, valid: Table, number: int, train_loss: float) -> Epoch:
-    return Epoch(
-        number=number,
-        train_loss=train_loss,
-        valid_loss=log_loss(logits, valid.labels),
-        valid_top1=top_k(logits, valid.labels, 1),
+    linear = new_linear(train.features.shape[2], classes)
+    plain: Floats = np.ascontiguousarray(valid.features[:, 0])
+    lesson = Lesson(
+        module=linear,
+        groups=[Group(weights=tuple(linear.parameters()), learning_rate=config.learning_rate)],
+        source=_Views(train, scale, config.seed),
+        judge=lambda: head_logits(plain, *scale.fold(linear)),
+        valid_labels=valid.labels,
+        classes=classes,
     )
+    loop = Loop(
+        lesson, read_recipe(config), cluster=cluster, keeper=keeper, on_epoch=on_epoch, **options
+    )
+    progress = loop.run()
+    weight, bias = scale.fold(linear)
+    head = Head(
+        weight=weight,
+        bias=bias,
+        temperature=1.0,
+        epoch=progress.best_epoch,
+        history=tuple(progress.history),
+    )
+    return calibrated(head, head_logits(plain, weight, bias), valid.labels)
+
+
+def calibrated(head: Head, valid_logits: Floats, valid_labels: Labels) -> Head:
+    """The head with the temperature that fits its validation logits best."""
+    return replace(head, temperature=fit_temperature(valid_logits, valid_labels))

@@ -8,20 +8,29 @@ import sys
 
 import numpy as np
 
-from training.hosts.cluster import Cluster, Rendezvous, join, part
 from training.config import TrainConfig
-from training.fit.head import Epoch, Head, Table, train_head
+from training.features import FeatureTable
+from training.fit.head import Head, train_head
+from training.fit.progress import Epoch
+from training.hosts.cluster import Cluster, Rendezvous, join, part
 
 SETTINGS = TrainConfig(epochs=10, batch_size=25, learning_rate=0.01)
 
 
-def table(rows: int, *, width: int = 12, classes: int = 3, seed: int = 0) -> Table:
+def table(
+    rows: int, *, width: int = 12, classes: int = 3, seed: int = 0, views: int = 1
+) -> FeatureTable:
     """Features in noisy clusters, one for each class; the clusters are the same for every seed."""
     centres = np.random.default_rng(99).normal(0, 2, (classes, width))
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, rows)
-    features = centres[labels] + rng.normal(0, 1, (rows, width))
-    return Table(features=features.astype(np.float32), labels=labels.astype(np.int64))
+    features = centres[labels][:, None] + rng.normal(0, 1, (rows, views, width))
+    return FeatureTable(
+        features=features.astype(np.float32),
+        labels=labels.astype(np.int64),
+        photos=(),
+        digest="",
+    )
 
 
 def trained(settings: TrainConfig, cluster: Cluster, told: list[Epoch] | None = None) -> Head:

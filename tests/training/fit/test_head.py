@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.serving.builders import free_port
-from tests.training.builders import ROOT, clean_env, config
+from tests.training.builders import ROOT, clean_env, config, free_port
 from tests.training.fit.tables import SETTINGS, table, trained
-from training.hosts.cluster import Cluster
 from training.errors import DivergedError
-from training.measure.scores import log_loss, top_k
-from training.fit.head import Epoch, batches, head_logits
+from training.fit.head import head_logits
+from training.fit.progress import Epoch
+from training.hosts.cluster import Cluster
+from training.measure.basics import log_loss, top_k
 
 ALONE = Cluster(rank=0, world=1)
 
@@ -23,7 +23,7 @@ def test_it_learns_clusters_and_its_weights_take_raw_features() -> None:
     told: list[Epoch] = []
     head = trained(config(epochs=20, learning_rate=0.02), ALONE, told)
     test = table(200, seed=3)
-    assert top_k(head_logits(test.features, head.weight, head.bias), test.labels, 1) > 0.95
+    assert top_k(head_logits(test.view(0), head.weight, head.bias), test.labels, 1) > 0.95
     assert [epoch.number for epoch in told] == list(range(1, 21))
     assert told[-1].train_loss < told[0].train_loss
     assert 0.2 <= head.temperature <= 5
@@ -34,7 +34,7 @@ def test_the_epoch_with_the_least_validation_loss_is_kept() -> None:
     head = trained(config(epochs=30, learning_rate=1.0, label_smoothing=0.0), ALONE, told)
     assert head.epoch == min(told, key=lambda epoch: epoch.valid_loss)
     valid = table(40, seed=2)
-    again = log_loss(head_logits(valid.features, head.weight, head.bias), valid.labels)
+    again = log_loss(head_logits(valid.view(0), head.weight, head.bias), valid.labels)
     assert again == pytest.approx(head.epoch.valid_loss)
 
 
@@ -51,22 +51,10 @@ def test_divergence_stops_the_run_in_the_step_it_shows() -> None:
     assert "lower learning_rate" in caught.value.fix and told == []
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_row_is_in_one_batch_of_one_host(world: int) -> None:
-    settings = config(batch_size=8)
-    parts = [list(batches(21, settings, 4, Cluster(rank=r, world=world))) for r in range(world)]
-    assert [whole for _, whole in parts[0]] == [8, 8, 5]
-    for step in range(3):
-        merged = sorted(int(i) for part in parts for i in part[step][0])
-        alone = sorted(int(i) for i in list(batches(21, settings, 4, ALONE))[step][0])
-        assert merged == alone
-    assert sorted(int(i) for part in parts for rows, _ in part for i in rows) == list(range(21))
-
-
 def on_hosts(world: int, out: Path) -> list[dict[str, Any]]:
     """Train on real hosts (processes) over gloo; what each saved."""
     port = str(free_port())
-    script = str(ROOT / "tests.training.fit.tables.py")
+    script = str(ROOT / "tests/training/fit/tables.py")
     hosts = [
         subprocess.Popen(
             [sys.executable, script, str(rank), str(world), port, str(out / f"{rank}.npz")],

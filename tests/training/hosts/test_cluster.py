@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.builders import config
-from training.hosts.cluster import Cluster, join, part, rendezvous, unshard, wait_for_name
 from training.errors import ClusterError
+from training.hosts.cluster import Cluster, join, part, rendezvous, unshard, wait_for_name
 
 TWO = {"hosts": ("algo-1", "algo-2"), "job_name": "dogs-1"}
 

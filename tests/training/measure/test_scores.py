@@ -6,19 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from training.measure.scores import (
-    Floats,
-    calibration_error,
-    class_f1,
-    class_rows,
-    confusion_matrix,
-    fit_temperature,
-    log_loss,
-    prediction_rows,
-    probabilities,
-    score,
-    top_k,
-)
+from training.measure.basics import Floats, log_loss, probabilities, top_k
+from training.measure.calibration import calibration_error, fit_temperature
+from training.measure.confusion import class_f1, class_rows, confusion_matrix
+from training.measure.scores import prediction_rows, score
 
 LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]]))
 LABELS = np.array([0, 2, 1, 2])
