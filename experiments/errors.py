@@ -66,6 +66,12 @@ class ReleaseError(PedigreeError):
     exit_code = 6
 
 
+class BudgetError(PedigreeError):
+    """A launch would break a budget, or a budget is not one."""
+
+    exit_code = 7
+
+
 EXIT_CODES: dict[int, str] = {
     0: "all went well",
     1: "an error nobody foresaw; the message says where its trace was written",
@@ -74,5 +80,6 @@ EXIT_CODES: dict[int, str] = {
     4: "the cloud cannot be reached, or refused a call",
     5: "a training run failed, was refused or was stopped",
     6: "a promotion was refused by a gate or met a changed world; what is live stays live",
+    7: "a budget would be broken; nothing was started",
     130: "interrupted by Ctrl-C; everything started has been stopped",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -40,6 +41,12 @@ class RunSpec(_Part):
     instance_count: int = Field(default=1, ge=1, le=20)
     max_runtime_s: int = Field(default=3600, ge=60, le=432_000)
     volume_gb: int = Field(default=30, ge=8, le=16_384)
+    budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000, strict=False)
+    spot: bool = False
+    max_wait_s: int | None = Field(default=None, ge=60, le=864_000)
+    checkpoints: bool = True
+    warm_pool_s: int = Field(default=0, ge=0, le=3600)
+    shell: bool = False
     train: dict[str, int | float | str | bool] = Field(default_factory=dict)
 
     _name = field_validator("name")(_check_name)
@@ -56,6 +63,29 @@ class RunSpec(_Part):
             raise ValueError("instance_count on ec2 is 1; use `on: sagemaker` for several hosts")
         return self
 
+    @model_validator(mode="after")
+    def _spot_can_be_interrupted(self) -> RunSpec:
+        if self.spot and not self.checkpoints:
+            raise ValueError("spot without checkpoints loses all work when AWS takes the host back")
+        if self.max_wait_s is not None and not self.spot:
+            raise ValueError(
+                "max_wait_s is the time that spot capacity is waited for; add spot: true"
+            )
+        if self.max_wait_s is not None and self.max_wait_s < self.max_runtime_s:
+            raise ValueError("max_wait_s counts waiting and running: it is at least max_runtime_s")
+        if self.warm_pool_s and (self.spot or self.on == "ec2"):
+            raise ValueError(
+                "warm_pool_s keeps on-demand SageMaker hosts; neither spot nor ec2 has it"
+            )
+        return self
+
+    @property
+    def longest_s(self) -> int:
+        """Seconds from the launch after which the run is over at the latest, spot's waits included."""
+        if not self.spot:
+            return self.max_runtime_s
+        return self.max_wait_s if self.max_wait_s is not None else 2 * self.max_runtime_s
+
 
 class ExperimentSpec(_Part):
     """One experiment: the data, the training settings, and the runs to compare."""
@@ -66,6 +96,8 @@ class ExperimentSpec(_Part):
     data: str = "demo"
     weights: str
     weights_sha256: str | None = None
+    dependencies: Literal["wheels", "image"] | None = None
+    budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000, strict=False)
     train: dict[str, int | float | str | bool] = Field(default_factory=dict)
     runs: tuple[RunSpec, ...] = Field(min_length=1, max_length=50, strict=False)
 

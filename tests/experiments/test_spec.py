@@ -47,7 +47,7 @@ def test_the_shipped_experiments_are_read(path: Path) -> None:
         ("app:", "apps:", "unknown key 'apps'; did you mean 'app'?", "correct or remove the key"),
         ("max_runtime_s: 1800", "max_runtime: 9", "did you mean 'max_runtime_s'?", "remove"),
         ("epochs: 3", "epoch: 3", "train: unknown key 'epoch'; did you mean 'epochs'?", "correct"),
-        ("app: dogs", "app: dogs\nzzz: 1", "unknown key 'zzz'; known are app, data", "remove"),
+        ("app: dogs", "app: dogs\nzzz: 1", "unknown key 'zzz'; known are app, budget_usd", "remove"),
         ("instance_count: 2", "instance_count: 0", "instance_count is 0", "use 1, or 2 and more"),
         ("instance_count: 2", "instance_count: 21", "instance_count is 21", "at most 20"),
         ("instance_count: 2", "instance_count: two", "instance_count is 'two'", "use 1, or 2"),

@@ -1,0 +1,200 @@
+"""Limits on spend: a launch that would break one is refused with its sum, a run that reaches one is ended.
+
+Simulated money and AWS's are never summed: a budget is held against the figures of the cloud that the
+launch goes to. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from experiments.cost import money
+from experiments.errors import BudgetError
+from experiments.files import write_whole
+from experiments.ledger.periods import spent_in
+from experiments.records import Basis, LaunchPlan, RunRecord
+from experiments.spec import ExperimentSpec
+
+_MAX_SETTING_BYTES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgets:
+    """The limits that hold for a launch, in USD; None is no limit. `run_usd` is by run name."""
+
+    run_usd: tuple[tuple[str, Decimal], ...] = ()
+    experiment_usd: Decimal | None = None
+    month_usd: Decimal | None = None
+
+    def of_run(self, name: str) -> Decimal | None:
+        """The limit of one run."""
+        return dict(self.run_usd).get(name)
+
+
+def budgets_of(spec: ExperimentSpec, month_usd: Decimal | None = None) -> Budgets:
+    """The limits of an experiment file and of the workspace."""
+    return Budgets(
+        run_usd=tuple((r.name, r.budget_usd) for r in spec.runs if r.budget_usd is not None),
+        experiment_usd=spec.budget_usd,
+        month_usd=month_usd,
+    )
+
+
+def same_money(basis: Basis) -> tuple[Basis, ...]:
+    """The bases that count together with what a cloud of this basis makes: simulated alone, or AWS's two."""
+    if basis is Basis.SIMULATED:
+        return (Basis.SIMULATED,)
+    return (Basis.BILLED, Basis.ESTIMATED)
+
+
+def planned_usd(plan: LaunchPlan) -> Decimal:
+    """What a plan is reckoned at: the upper end of its interval, or its maximum run time's cost."""
+    estimate = plan.estimate
+    return estimate.high_usd if estimate.likely_high_usd is None else estimate.likely_high_usd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """One limit and what a launch would bring it to."""
+
+    what: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    planned_usd: Decimal
+    basis: Basis
+
+    @property
+    def total_usd(self) -> Decimal:
+        return self.spent_usd + self.planned_usd
+
+    @property
+    def broken(self) -> bool:
+        return self.total_usd > self.limit_usd
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: spent {money(self.spent_usd)} + planned {money(self.planned_usd)}"
+            f" = {money(self.total_usd)} of {money(self.limit_usd)}"
+            + (" (simulated)" if self.basis is Basis.SIMULATED else "")
+        )
+
+
+def sums(
+    plans: Sequence[LaunchPlan],
+    budgets: Budgets,
+    history: Iterable[RunRecord],
+    *,
+    now: datetime,
+    basis: Basis,
+) -> tuple[Sum, ...]:
+    """Every limit that these plans fall under, with what is spent and what they would add."""
+    known, counted = list(history), same_money(basis)
+    found = []
+    for plan in plans:
+        limit = budgets.of_run(plan.run_name)
+        if limit is not None:
+            found.append((f"run {plan.run_name}", limit, Decimal(0), planned_usd(plan)))
+    if budgets.experiment_usd is not None:
+        for name in dict.fromkeys(plan.experiment for plan in plans):
+            spent = sum(
+                (r.cost_usd or Decimal(0))
+                for r in known
+                if r.experiment == name and r.cost_basis in counted
+            )
+            planned = sum((planned_usd(p) for p in plans if p.experiment == name), Decimal(0))
+            found.append((f"experiment {name}", budgets.experiment_usd, Decimal(spent), planned))
+    if budgets.month_usd is not None:
+        month = f"{now.astimezone(UTC):%Y-%m}"
+        planned = sum((planned_usd(plan) for plan in plans), Decimal(0))
+        found.append(
+            (f"month {month}", budgets.month_usd, spent_in(known, month, counted), planned)
+        )
+    return tuple(
+        Sum(what=what, limit_usd=limit, spent_usd=spent, planned_usd=planned, basis=counted[0])
+        for what, limit, spent, planned in found
+    )
+
+
+def check(
+    plans: Sequence[LaunchPlan],
+    budgets: Budgets,
+    history: Iterable[RunRecord],
+    *,
+    now: datetime,
+    basis: Basis,
+) -> tuple[Sum, ...]:
+    """The sums of `sums`. Raises BudgetError, with each broken sum shown, before anything is launched."""
+    found = sums(plans, budgets, history, now=now, basis=basis)
+    broken = [item for item in found if item.broken]
+    if broken:
+        raise BudgetError(
+            "; ".join(str(item) for item in broken),
+            fix="plan less (`pedigree plan --what-if`), shorten max_runtime_s, or raise the budget",
+        )
+    return found
+
+
+def allowance_usd(
+    plan: LaunchPlan,
+    budgets: Budgets,
+    history: Iterable[RunRecord],
+    *,
+    now: datetime,
+    basis: Basis,
+    others_usd: Decimal = Decimal(0),
+) -> Decimal | None:
+    """What one run may still spend under its tightest limit, or None for no limit.
+
+    `others_usd` is what runs that are under way beside it have cost so far.
+    """
+    known = [record for record in history if record.run_id != plan.run_id]
+    left = [
+        item.limit_usd
+        - item.spent_usd
+        - (Decimal(0) if item.what.startswith("run ") else others_usd)
+        for item in sums([plan], budgets, known, now=now, basis=basis)
+    ]
+    return max(min(left), Decimal(0)) if left else None
+
+
+def must_stop(
+    so_far_usd: Decimal, *, usd_per_second: Decimal, tick_s: float, allowance: Decimal | None
+) -> bool:
+    """Whether a run must be asked to stop now: by the next look it would be past its allowance.
+
+    So the request to stop goes out before the limit, and what the run spends beyond it is at most what
+    it spends between two looks while it writes its checkpoint.
+    """
+    if allowance is None:
+        return False
+    return so_far_usd + usd_per_second * Decimal(str(tick_s)) > allowance
+
+
+def read_month_budget(path: Path) -> Decimal | None:
+    """The workspace's monthly limit, or None. Raises BudgetError if the setting is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > _MAX_SETTING_BYTES:
+            raise ValueError
+        limit = Decimal(json.loads(path.read_text(encoding="utf-8"))["month_usd"])
+        if limit.is_finite() and limit >= 0:
+            return limit
+    except (ValueError, KeyError, TypeError, InvalidOperation):
+        pass
+    raise BudgetError(
+        f"{path} does not hold a budget", fix="set it anew: `pedigree budget set --month 50`"
+    )
+
+
+def write_month_budget(path: Path, limit: Decimal | None) -> None:
+    """Set or remove the workspace's monthly limit."""
+    if limit is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_whole(path, json.dumps({"month_usd": str(limit)}).encode())
