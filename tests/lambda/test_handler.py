@@ -1,30 +1,26 @@
-"""The function's handler: loaded from its file as Lambda loads it, with a client handed in."""
+"""The function's handler, with an endpoint handed in."""
 
 from __future__ import annotations
 
 import base64
-import importlib.util
-import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
+import handler
 import pytest
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
 from hypothesis import given
 from hypothesis import strategies as st
+from question import Passing, Question, Refusal
 
-FILE = Path(__file__).resolve().parents[2] / "lambda" / "handler.py"
+from deployment.function_code import pack_function
+
+FOLDER = Path(__file__).resolve().parents[2] / "lambda"
 PHOTO = b"\xff\xd8\xff a photo"
 ANSWER = {"predictions": [{"label": "beagle", "probability": 0.9}], "model_version": "v"}
 EVENT = {
@@ -32,45 +28,36 @@ EVENT = {
     "isBase64Encoded": True,
     "headers": {"Content-Type": "image/jpeg"},
 }
-URL = "https://127.0.0.1"
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("handler_under_test", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-handler = load()
 
 
 class Client:
-    """Answers each question with the next of `outcomes`: an error is raised, bytes are the body."""
+    """Answers each question with the next of `outcomes`: an error is raised."""
 
-    def __init__(self, *outcomes: bytes | Exception) -> None:
+    def __init__(self, *outcomes: dict[str, Any] | Exception) -> None:
         self.outcomes = list(outcomes)
-        self.questions: list[dict[str, Any]] = []
+        self.questions: list[Question] = []
+        self.deadlines_ms: list[int] = []
 
-    def invoke_endpoint(self, **question: Any) -> dict[str, Any]:
+    def ask(self, question: Question, *, request_id: str, deadline_ms: int) -> dict[str, Any]:
+        assert request_id == "abc"
         self.questions.append(question)
+        self.deadlines_ms.append(deadline_ms)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome
-        return {"Body": io.BytesIO(outcome)}
+        return outcome
 
 
 class House:
     """A front with its client, its clock and what it wrote to the log."""
 
-    def __init__(self, *outcomes: bytes | Exception, **environ: str) -> None:
-        self.client = Client(*(outcomes or (json.dumps(ANSWER).encode(),)))
+    def __init__(self, *outcomes: dict[str, Any] | Exception, **environ: str) -> None:
+        self.client = Client(*(outcomes or (ANSWER,)))
         self.lines: list[dict[str, Any]] = []
         self.slept: list[float] = []
         self.made = 0
         self.front = handler.Front(
-            make_client=self._make,
+            make_client=self._make,  # type: ignore[arg-type]
             environ={"ENDPOINT_NAME": "dogs-prod", **environ},
             sleep=self.slept.append,
             clock=_ticks(),
@@ -104,24 +91,13 @@ def _ticks() -> Callable[[], float]:
     return clock
 
 
-def refusal(code: str, message: str = "no", **more: Any) -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": message}, **more}
-    return ClientError(response, "InvokeEndpoint")
-
-
 def test_a_photo_is_passed_on_and_the_answer_comes_back() -> None:
     house = House()
     status, body, _ = house.ask(EVENT)
     assert status == 200 and body["predictions"] == ANSWER["predictions"]
     assert body["endpoint_ms"] == 10.0
-    assert house.client.questions == [
-        {
-            "EndpointName": "dogs-prod",
-            "Body": PHOTO,
-            "ContentType": "image/jpeg",
-            "Accept": "application/json",
-        }
-    ]
+    assert house.client.questions == [Question(PHOTO, "image/jpeg", "application/json")]
+    assert house.client.deadlines_ms == [20_000]
     assert house.lines[0]["bytes_in"] == len(PHOTO) and house.lines[0]["cold_start"] is True
     house.ask(EVENT)
     assert house.made == 1 and house.lines[1]["cold_start"] is False
@@ -143,7 +119,7 @@ def test_every_kind_of_event(event: dict[str, Any], body: bytes, content_type: s
     house = House()
     assert house.ask(event)[0] == 200
     asked = house.client.questions[0]
-    assert asked["Body"] == body and asked["ContentType"].endswith(content_type)
+    assert asked.body == body and asked.content_type.endswith(content_type)
 
 
 @pytest.mark.parametrize(
@@ -170,105 +146,90 @@ def test_bad_events_never_reach_the_endpoint(event: Any, status: int, code: str)
     assert house.client.questions == []
 
 
-MODEL_SAYS = '{"error": {"code": "not_an_image", "message": "no photo", "fix": "send one"}}'
+BUSY = Passing(429, "busy", "no", "wait")
+GONE = Passing(503, "unreachable", "no", "wait")
+LATE = Refusal(504, "timeout", "no", "wait")
 
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),
-    [
-        (
-            refusal("ModelError", OriginalStatusCode=415, OriginalMessage=MODEL_SAYS),
-            415,
-            "not_an_image",
-        ),
-        (refusal("ModelError", OriginalStatusCode=422, OriginalMessage="odd"), 422, "model"),
-        (
-            refusal("ModelError", OriginalStatusCode=500, OriginalMessage="boom"),
-            502,
-            "model_failed",
-        ),
-        (refusal("ModelError", "Invocation timed out", OriginalStatusCode=0), 504, "timeout"),
-        (refusal("ModelError"), 502, "model_failed"),
-        (
-            refusal("ValidationError", "Endpoint dogs-prod of account 1 not found."),
-            503,
-            "no_endpoint",
-        ),
-        (refusal("ValidationError", "bad content type"), 400, "bad_request"),
-        (refusal("ThrottlingException"), 429, "busy"),
-        (refusal("ServiceUnavailable"), 503, "busy"),
-        (refusal("InternalFailure"), 502, "busy"),
-        (refusal("AccessDeniedException"), 502, "endpoint"),
-        (ReadTimeoutError(endpoint_url=URL), 504, "timeout"),
-        (ConnectTimeoutError(endpoint_url=URL), 503, "unreachable"),
-        (EndpointConnectionError(endpoint_url=URL), 503, "unreachable"),
-        (ConnectionClosedError(endpoint_url=URL), 503, "unreachable"),
-        (RuntimeError("odd"), 500, "internal"),
-    ],
+    [(BUSY, 429, "busy"), (GONE, 503, "unreachable"), (LATE, 504, "timeout")],
 )
-def test_errors_of_the_endpoint_have_their_status(error: Exception, status: int, code: str) -> None:
+def test_a_refusal_is_the_answer(error: Refusal, status: int, code: str) -> None:
     house = House(error)
     found, body, headers = house.ask(EVENT)
     assert (found, body["error"]["code"]) == (status, code)
     assert ("Retry-After" in headers) == (status in (429, 503))
-    assert "cause" in house.lines[0]
 
 
-@pytest.mark.parametrize(
-    "passing",
-    [
-        refusal("ThrottlingException"),
-        refusal("ServiceUnavailable"),
-        ConnectTimeoutError(endpoint_url=URL),
-        ConnectionClosedError(endpoint_url=URL),
-    ],
-)
+def test_what_nobody_foresaw_is_a_500_with_its_cause_in_the_log() -> None:
+    house = House(RuntimeError("odd"))
+    status, body, _ = house.ask(EVENT)
+    assert (status, body["error"]["code"]) == (500, "internal")
+    assert "odd" not in json.dumps(body) and "odd" in house.lines[0]["cause"]
+
+
+@pytest.mark.parametrize("passing", [BUSY, GONE])
 def test_a_passing_error_is_tried_once_more(passing: Exception) -> None:
-    house = House(passing, json.dumps(ANSWER).encode())
+    house = House(passing, ANSWER)
     assert house.ask(EVENT)[0] == 200
     assert len(house.client.questions) == 2 and 0.05 <= house.slept[0] <= 0.25
     assert house.lines[0]["attempts"] == 2
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        refusal("ModelError", OriginalStatusCode=500, OriginalMessage="boom"),
-        refusal("AccessDeniedException"),
-        ReadTimeoutError(endpoint_url=URL),
-    ],
-)
-def test_other_errors_are_not_tried_again(error: Exception) -> None:
-    house = House(error)
+def test_other_errors_are_not_tried_again() -> None:
+    house = House(LATE)
     house.ask(EVENT)
     assert len(house.client.questions) == 1 and house.slept == []
 
 
 def test_there_is_no_second_try_without_time_for_it() -> None:
-    house = House(refusal("ThrottlingException"))
+    house = House(BUSY)
     assert house.ask(EVENT, remaining_ms=20_000)[0] == 429
     assert len(house.client.questions) == 1
 
 
 def test_two_passing_errors_are_the_answer() -> None:
-    house = House(refusal("ServiceUnavailable"))
+    house = House(GONE)
     assert house.ask(EVENT)[0] == 503
     assert len(house.client.questions) == 2
 
 
-@pytest.mark.parametrize("answer", [b"no json", b"7", b"[" * 10, b" " * (5 * 1024 * 1024 + 1)])
-def test_an_answer_that_is_no_json_object_is_502(answer: bytes) -> None:
-    status, body, _ = House(answer).ask(EVENT)
-    assert (status, body["error"]["code"]) == (502, "bad_answer")
+def test_the_endpoint_is_told_how_long_the_function_still_lives() -> None:
+    house = House()
+    house.ask(EVENT, remaining_ms=700)
+    assert house.client.deadlines_ms == [700]
 
 
-def test_a_list_from_the_endpoint_is_wrapped() -> None:
-    assert House(b"[[0.1, 0.9]]").ask(EVENT)[1]["predictions"] == [[0.1, 0.9]]
+PRICES = {
+    "USD_PER_REQUEST": "0.0000002",
+    "USD_PER_GB_SECOND": "0.0000166667",
+    "USD_PER_GB_SECOND_PROVISIONED": "0.0000097222",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+}
 
 
-def test_without_an_endpoint_it_says_what_to_set() -> None:
-    status, body, _ = House(ENDPOINT_NAME="").ask(EVENT)
-    assert (status, body["error"]["code"]) == (500, "no_endpoint_name")
+@pytest.mark.parametrize(
+    ("init_type", "usd"),
+    [
+        # 20 ms of half a GB: 0.01 GB-seconds at the rate, and one request
+        ("on-demand", "0.000000366667"),
+        ("provisioned-concurrency", "0.000000297222"),
+    ],
+)
+def test_the_log_says_what_the_call_cost(init_type: str, usd: str) -> None:
+    house = House(**PRICES, AWS_LAMBDA_INITIALIZATION_TYPE=init_type)
+    house.ask(EVENT)
+    line = house.lines[0]
+    warm = init_type == "provisioned-concurrency"
+    assert line["cost_usd"] == handler.invocation_usd(PRICES, line["total_ms"], warm=warm)
+    assert Decimal(handler.invocation_usd(PRICES, 19.01, warm=warm) or 0) == Decimal(usd)
+
+
+def test_without_prices_the_log_has_no_cost() -> None:
+    house = House(**{**PRICES, "USD_PER_REQUEST": "much"})
+    house.ask(EVENT)
+    assert "cost_usd" not in house.lines[0]
 
 
 def test_a_browser_may_call_from_the_origins_that_are_set() -> None:
@@ -308,25 +269,17 @@ def test_no_event_whatever_breaks_it(event: dict[str, Any]) -> None:
     assert status in (200, 400, 405, 413)
 
 
-def test_the_client_has_bounded_time_outs_and_no_retries_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    config = handler.new_client({"ENDPOINT_READ_TIMEOUT_S": "7"}).meta.config
-    assert (config.connect_timeout, config.read_timeout) == (2.0, 7.0)
-    assert config.retries["total_max_attempts"] == 1
-
-
-def test_loading_it_imports_no_botocore_and_makes_no_client() -> None:
+def test_loading_it_imports_no_boto_and_makes_no_client() -> None:
     code = (
-        "import sys, runpy; runpy.run_path(sys.argv[1]);"
-        "print(sorted(m for m in sys.modules if m.startswith(('boto', 'urllib3'))))"
+        "import sys; sys.path.insert(0, sys.argv[1]); import handler;"
+        "print(sorted(m for m in sys.modules if m.startswith(('boto', 'urllib3', 'ssl_'))),"
+        "handler.handler._client)"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(FILE)], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", code, str(FOLDER)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[] None"
 
 
 def test_its_package_stays_small() -> None:
-    assert FILE.stat().st_size < 20_000
+    assert len(pack_function().data) <= 20_000
