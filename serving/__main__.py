@@ -10,37 +10,9 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from serving.archive import ArchiveError, read_archive
-
-_DRAIN_S = 25
-
-
-class SettingError(Exception):
-    """An environment variable that cannot be used; the text names the fix."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the environment asks for."""
-
-    model_dir: Path
-    bind: str
-    port: int
-
-    @classmethod
-    def of(cls, env: Mapping[str, str]) -> Settings:
-        """Raises SettingError."""
-        port = env.get("SAGEMAKER_BIND_TO_PORT") or "8080"
-        if not port.isdecimal() or not 0 < int(port) < 65_536:
-            raise SettingError(f"SAGEMAKER_BIND_TO_PORT is {port!r}; fix: use a port number")
-        return cls(
-            model_dir=Path(env.get("SM_MODEL_DIR") or "/opt/ml/model"),
-            bind=env.get("PEDIGREE_BIND") or "0.0.0.0",  # noqa: S104  (in the image; see Dockerfile)
-            port=int(port),
-        )
+from serving.errors import ArchiveError, HandlerError, SettingError
+from serving.settings import Settings
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -50,36 +22,25 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.bind, settings.port), backlog=512)
     except OSError as error:
         raise SettingError(
-            f"cannot listen on {place}: {error.strerror};"
-            " fix: stop what holds it, or set SAGEMAKER_BIND_TO_PORT and PEDIGREE_BIND"
+            f"cannot listen on {place}: {error.strerror}",
+            fix="stop what holds it, or set SAGEMAKER_BIND_TO_PORT and PEDIGREE_BIND",
         ) from error
 
 
-def serve(settings: Settings) -> None:
-    """Load, warm up, answer until SIGTERM or SIGINT, drain. Raises SettingError, ArchiveError."""
-    import uvicorn
+def serve(env: Mapping[str, str]) -> None:
+    """Load, warm up, answer until SIGTERM or SIGINT, drain.
 
-    from serving.engine import Engine
-    from serving.predict import Predictor
-    from serving.server import App, log_line
+    Raises SettingError, ArchiveError, HandlerError.
+    """
+    settings = Settings.of(env)
+    from serving.build import make_server
+    from serving.http.log import log_line
 
-    threads = len(os.sched_getaffinity(0))
-    archive = read_archive(settings.model_dir)
-    app = App(Predictor(archive=archive, engine=Engine(archive, threads=threads)), threads=threads)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
+    server, version = make_server(settings, env, log_line)
     with listen(settings) as door:
-        log_line({"serving": archive.version, "port": settings.port, "threads": threads})
-        uvicorn.Server(config).run(sockets=[door])
+        threads = settings.threads or len(os.sched_getaffinity(0))
+        log_line({"serving": version, "port": settings.port, "threads": threads})
+        server.run(sockets=[door])
 
 
 def main(env: Mapping[str, str]) -> int:
@@ -87,10 +48,13 @@ def main(env: Mapping[str, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_early)
     try:
-        serve(Settings.of(env))
+        serve(env)
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
+    except HandlerError as error:
+        print(error.trace, error.message, sep="", file=sys.stderr)
+        return 1
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from serving.archive import Archive
-from serving.engine import Shares
+from serving.errors import RequestError
+from serving.http.admission import Admission, Bounds
+from serving.http.app import App
+from serving.http.exchange import HttpLimits, Message
+from serving.http.metrics import Metrics
+from serving.inputs.bucket import BucketFetcher, BucketSettings
+from serving.inputs.web import WebFetcher
+from serving.models.archive import Archive
+from serving.models.classifier import Classifier, Fetches
+from serving.models.engine import Logits
 from serving.preprocess import Pixels, Transform
-from serving.server import App, Message
 
 TRANSFORM = Transform(resize=40, crop=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 70), "red": (220, 50, 40)}
@@ -98,6 +105,7 @@ def write_archive(
 def archive(classes: Sequence[str] = ("blue", "green", "red")) -> Archive:
     return Archive(
         graph=Path("model.xml"),
+        engine="openvino-f32",
         precision="f32",
         classes=tuple(classes),
         transform=TRANSFORM,
@@ -107,22 +115,73 @@ def archive(classes: Sequence[str] = ("blue", "green", "red")) -> Archive:
 
 
 @dataclass(kw_only=True)
-class FakeEngine:
-    """Answers fixed probabilities; `before` runs first and may wait or raise."""
+class FakeNetwork:
+    """Answers fixed logits; `before` runs first and may wait or raise. `batches` are the sizes seen."""
 
     row: tuple[float, ...] = (0.2, 0.1, 0.7)
     before: Callable[[], None] = lambda: None
+    streams: int = 1
+    max_batch: int = 1
+    batches: list[int] = field(default_factory=list)
 
-    def shares(self, pixels: Pixels) -> Shares:
+    def logits(self, pixels: Pixels) -> Logits:
+        self.batches.append(len(pixels))
         self.before()
         return np.tile(np.array(self.row), (len(pixels), 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeStore:
+    """Photographs at addresses; anything else is refused as a fetcher would."""
+
+    photos: dict[str, bytes]
+
+    async def fetch(self, address: str) -> bytes:
+        if address not in self.photos:
+            raise RequestError(422, "url_status", "the host answered 404", "check the address")
+        return self.photos[address]
+
+
+def classifier(
+    network: FakeNetwork | None = None,
+    *,
+    classes: Sequence[str] = ("blue", "green", "red"),
+    workers: int = 1,
+    web: Fetches | None = None,
+) -> Classifier:
+    """A classifier over a fake network; nothing is fetched unless `web` can."""
+    return Classifier(
+        archive(classes),
+        network or FakeNetwork(),
+        workers=workers,
+        web=web or WebFetcher(frozenset()),
+        bucket=BucketFetcher(BucketSettings(), {}),
+    )
+
+
+def make_app(
+    network: FakeNetwork | None = None,
+    *,
+    bounds: Bounds | None = None,
+    workers: int = 1,
+    web: Fetches | None = None,
+    **limits: Any,
+) -> tuple[App, list[dict[str, Any]]]:
+    """An app over a fake network, and its log."""
+    log: list[dict[str, Any]] = []
+    admission, metrics = Admission(bounds or Bounds()), Metrics()
+    model = classifier(network, workers=workers, web=web)
+    app = App(model, admission, metrics, limits=HttpLimits(**limits), log=log.append)
+    metrics.serves(model.version, lambda: admission.inside)
+    return app, log
 
 
 @dataclass(frozen=True, kw_only=True)
 class Got:
     status: int
     headers: dict[str, str]
-    body: dict[str, Any]
+    body: Any
+    raw: bytes = b""
 
 
 async def call(
@@ -149,16 +208,26 @@ async def call(
         sent.append(message)
 
     given = {"content-type": kind, **(headers or {})}
+    path, _, query = path.partition("?")
     scope: Message = {
         "type": "http",
         "method": method,
         "path": path,
+        "query_string": query.encode(),
         "headers": [(k.encode(), v.encode()) for k, v in given.items()],
     }
     await app(scope, receive, send)
     start, body = sent
+    answered = {k.decode(): v.decode() for k, v in start["headers"]}
+    is_json = answered["content-type"] == "application/json"
     return Got(
         status=start["status"],
-        headers={k.decode(): v.decode() for k, v in start["headers"]},
-        body=json.loads(body["body"]),
+        headers=answered,
+        body=json.loads(body["body"]) if is_json else None,
+        raw=body["body"],
     )
+
+
+def one(app: App, path: str = "/invocations", **request: Any) -> Got:
+    """`call` in an event loop of its own."""
+    return asyncio.run(call(app, path, **request))

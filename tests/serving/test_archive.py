@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from serving.archive import ArchiveError, read_archive
+from serving.errors import ArchiveError
+from serving.models.archive import read_archive
 from tests.serving.builders import TRANSFORM, write_archive
 
 
@@ -83,9 +84,12 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
         read_archive(tmp_path)
 
 
-def test_handlers_of_others_are_refused_and_not_ignored(tmp_path: Path) -> None:
-    write_archive(tmp_path)
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code/inference.py").write_text("def model_fn(folder): ...")
-    with pytest.raises(ArchiveError, match=r"code/inference\.py"):
-        read_archive(tmp_path)
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [("openvino-f32", "f32"), ("openvino-bf16", "bf16"), ("openvino-int8", "f32")],
+)
+def test_the_engine_says_in_which_arithmetic_it_runs(
+    tmp_path: Path, engine: str, precision: str
+) -> None:
+    found = read_archive(write_archive(tmp_path, engine=engine))
+    assert (found.engine, found.precision) == (engine, precision)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.archive import ArchiveError, read_archive
-from serving.engine import Engine
+from serving.errors import ArchiveError
+from serving.models.archive import read_archive
+from serving.models.engine import Engine, shares_of
 from tests.serving.builders import write_archive
 
 
@@ -16,12 +17,12 @@ def test_probabilities_are_the_softmax_of_logits_over_temperature(tmp_path: Path
     engine = Engine(read_archive(write_archive(tmp_path)), threads=1)
     pixels = np.zeros((2, 3, 32, 32), np.float32)
     pixels[0, 0], pixels[1, 2] = 1.0, 2.0
-    shares = engine.shares(pixels)
+    shares = shares_of(engine.logits(pixels), 0.5)
     # The tiny graph answers the channels' means in the order blue, green, red; temperature is 0.5.
     logits = np.array([[0, 0, 2.0], [4.0, 0, 0]])
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares, expected, atol=1e-5)
-    np.testing.assert_allclose(engine.shares(pixels[1:]), expected[1:], atol=1e-5)
+    np.testing.assert_allclose(engine.logits(pixels[1:]), logits[1:] / 2, atol=1e-5)
 
 
 def test_a_graph_of_another_size_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -38,3 +39,17 @@ def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pedigree.json").write_text(json.dumps(manifest))
     with pytest.raises(ArchiveError, match="cannot be loaded"):
         Engine(read_archive(tmp_path), threads=1)
+
+
+@pytest.mark.parametrize("engine", ["openvino-f32", "openvino-bf16", "openvino-int8"])
+def test_a_photo_has_the_same_answer_alone_and_in_a_batch(tmp_path: Path, engine: str) -> None:
+    network = Engine(read_archive(write_archive(tmp_path, engine=engine)), threads=1, streams=2)
+    pixels = np.random.default_rng(1).standard_normal((4, 3, 32, 32)).astype(np.float32)
+    alone = np.concatenate([network.logits(one[None]) for one in pixels])
+    np.testing.assert_allclose(network.logits(pixels), alone, atol=1e-6)
+
+
+def test_the_largest_batch_is_found_by_timing_unless_given(tmp_path: Path) -> None:
+    found = read_archive(write_archive(tmp_path))
+    assert Engine(found, threads=1, max_batch=3).max_batch == 3
+    assert Engine(found, threads=1, max_batch=0).max_batch in (1, 2, 4, 8)

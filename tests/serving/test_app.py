@@ -2,28 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from serving.predict import Predictor
-from serving.server import App, HttpLimits
-from tests.serving.builders import FakeEngine, Got, archive, call, drawn, encoded
+from serving.http.admission import Bounds
+from tests.serving.builders import FakeNetwork, Got, call, drawn, encoded, make_app, one
 
 PHOTO = encoded(drawn())
-
-
-def make_app(
-    before: Callable[[], None] = lambda: None, **limits: Any
-) -> tuple[App, list[dict[str, Any]]]:
-    log: list[dict[str, Any]] = []
-    predictor = Predictor(archive=archive(), engine=FakeEngine(before=before))
-    return App(predictor, threads=1, limits=HttpLimits(**limits), log=log.append), log
-
-
-def one(app: App, path: str = "/invocations", **request: Any) -> Got:
-    return asyncio.run(call(app, path, **request))
 
 
 def test_a_photo_in_parts_is_answered_and_logged() -> None:
@@ -78,7 +63,7 @@ def test_an_endless_body_after_a_refusal_is_not_read_for_ever() -> None:
 
 def test_ping_answers_while_a_photo_is_worked_on() -> None:
     let_go = threading.Event()
-    app, _ = make_app(before=lambda: assert_set(let_go))
+    app, _ = make_app(FakeNetwork(before=lambda: assert_set(let_go)))
 
     async def scene() -> tuple[Got, Got]:
         photo = asyncio.create_task(call(app, parts=[PHOTO]))
@@ -93,11 +78,14 @@ def test_ping_answers_while_a_photo_is_worked_on() -> None:
 
 def test_too_many_at_once_are_refused_with_a_time_to_come_back() -> None:
     let_go = threading.Event()
-    app, _ = make_app(before=lambda: assert_set(let_go), max_in_flight=2)
+    app, _ = make_app(
+        FakeNetwork(before=lambda: assert_set(let_go)), bounds=Bounds(most=2, calm_s=0)
+    )
 
     async def scene() -> tuple[Got, list[Got], Got]:
         taken = [asyncio.create_task(call(app, parts=[PHOTO])) for _ in range(2)]
-        await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
         refused = await call(app, parts=[PHOTO])
         let_go.set()
         answered = await asyncio.gather(*taken)
@@ -111,7 +99,11 @@ def test_too_many_at_once_are_refused_with_a_time_to_come_back() -> None:
 
 def test_a_photo_that_takes_too_long_keeps_its_place_until_it_is_done() -> None:
     let_go = threading.Event()
-    app, _ = make_app(before=lambda: assert_set(let_go), max_in_flight=1, answer_timeout_s=0.05)
+    app, _ = make_app(
+        FakeNetwork(before=lambda: assert_set(let_go)),
+        bounds=Bounds(most=1, calm_s=0),
+        answer_timeout_s=0.05,
+    )
 
     async def scene() -> tuple[Got, Got, Got]:
         slow = await call(app, parts=[PHOTO])
@@ -132,7 +124,7 @@ def test_a_fault_of_ours_is_a_500_that_tells_nothing() -> None:
     def break_down() -> None:
         raise RuntimeError("secret path /srv/model")
 
-    app, log = make_app(before=break_down)
+    app, log = make_app(FakeNetwork(before=break_down))
     got = one(app, parts=[PHOTO])
     assert (got.status, got.body["error"]["code"]) == (500, "internal")
     assert "secret" not in str(got.body)

@@ -10,26 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from serving.errors import ArchiveError
 from serving.preprocess import Transform
 
 MANIFEST_FILE: Final = "pedigree.json"
 GRAPH_FILE: Final = "model.xml"
-PRECISIONS: Final = {"openvino-f32": "f32"}
-"""The engines this server can run, and the arithmetic that each asks of the processor."""
+PRECISIONS: Final = {"openvino-f32": "f32", "openvino-bf16": "bf16", "openvino-int8": "f32"}
+"""The engines this server can run, and the arithmetic that each asks of the processor.
+
+An int8 graph says itself which of its operations are quantised; the others run in f32.
+"""
 
 _SCHEMA = 1
 _MAX_MANIFEST_BYTES = 5_000_000
 _NEEDED = (GRAPH_FILE, "model.bin")
-_FETCH_AGAIN = "fetch the archive again; if it stays so, train and promote again"
-
-
-class ArchiveError(Exception):
-    """A model folder that cannot be served; `fix` says what to do."""
-
-    def __init__(self, message: str, *, fix: str = _FETCH_AGAIN) -> None:
-        super().__init__(f"{message}; fix: {fix}")
-        self.message = message
-        self.fix = fix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +31,7 @@ class Archive:
     """A verified model. `version` is the run's id and the start of the manifest's own digest."""
 
     graph: Path
+    engine: str
     precision: str
     classes: tuple[str, ...]
     transform: Transform
@@ -47,20 +42,15 @@ class Archive:
 def read_archive(folder: Path) -> Archive:
     """Read `pedigree.json`, verify every file it names, and return what serving needs.
 
-    Raises ArchiveError: a part is missing, changed, of another schema or engine, or the folder
-    brings its own handler code.
+    Raises ArchiveError: a part is missing, changed, or of another schema or engine.
     """
-    if (folder / "code" / "inference.py").exists():
-        raise ArchiveError(
-            "the model brings code/inference.py, and this server runs no handlers of others",
-            fix="remove it from the archive, or serve the model with its own image",
-        )
     text = _read_manifest(folder / MANIFEST_FILE)
     content = _parse(text)
     _verify(folder, content["files"])
     digest = hashlib.sha256(text).hexdigest()[:12]
     return Archive(
         graph=folder / GRAPH_FILE,
+        engine=content["engine"],
         precision=PRECISIONS[content["engine"]],
         classes=tuple(content["classes"]),
         transform=_transform(content["transform"]),

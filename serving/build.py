@@ -1,0 +1,125 @@
+"""From the environment to a server that is ready to answer: the model loaded and warm."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+
+import uvicorn
+
+from serving.calls import Model
+from serving.http.admission import Admission, Bounds
+from serving.http.app import App
+from serving.http.drain import DrainingServer
+from serving.http.exchange import HttpLimits
+from serving.http.log import JsonLogs, Log
+from serving.http.metrics import Metrics
+from serving.http.shedding import protocol_for
+from serving.inputs.bucket import BucketFetcher
+from serving.inputs.web import WebFetcher
+from serving.models.archive import MANIFEST_FILE, read_archive
+from serving.models.classifier import Classifier, Seen
+from serving.models.engine import Engine
+from serving.models.script import Script, ScriptSettings
+from serving.models.scripted import ScriptedModel, script_version
+from serving.models.stand_ins import PedigreeDefaults, ToolkitDefaults
+from serving.settings import Settings
+
+DRAIN_S = 25
+_REFUSALS_LOGGED_S = 1.0
+
+
+class QuickRefusals:
+    """What a connection asks before it reads on; refusals are logged once a second, as a count."""
+
+    def __init__(self, admission: Admission, metrics: Metrics, log: Log) -> None:
+        self._admission = admission
+        self._metrics = metrics
+        self._log = log
+        self._told_at = 0.0
+        self._untold = 0
+
+    def refuses(self) -> bool:
+        """Whether there is no room; counted if so."""
+        if not self._admission.refuses():
+            return False
+        self._metrics.shed_unread()
+        self._untold += 1
+        now = time.monotonic()
+        if now - self._told_at >= _REFUSALS_LOGGED_S:
+            self._log({"t": round(time.time(), 3), "status": 429, "refused": self._untold})
+            self._told_at, self._untold = now, 0
+        return True
+
+    def malformed(self) -> None:
+        """What came was no HTTP."""
+        self._metrics.answered("other", 400, 0.0)
+
+
+def load_model(
+    settings: Settings, env: Mapping[str, str], metrics: Metrics
+) -> tuple[Model, Bounds]:
+    """The model in the folder, warm, and the room that suits it. ArchiveError, HandlerError."""
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    script = ScriptSettings.of(env, settings.model_dir)
+    if script is not None:
+        return _scripted(settings, script, threads), Bounds(most=settings.queue)
+    archive = read_archive(settings.model_dir)
+    engine = Engine(
+        archive, threads=threads, streams=settings.streams, max_batch=settings.max_batch
+    )
+    model = Classifier(
+        archive,
+        engine,
+        workers=threads + (engine.max_batch > 1),
+        web=WebFetcher(settings.url_hosts),
+        bucket=BucketFetcher(settings.buckets, env),
+        measure=partial(_measure, metrics),
+    )
+    busy = 2 * engine.streams * min(2, engine.max_batch)
+    return model, Bounds(most=max(settings.queue, busy), busy_most=busy)
+
+
+def _measure(metrics: Metrics, seen: Seen) -> None:
+    metrics.photo(
+        queue_s=seen.waited_s + seen.row.queue_s,
+        decode_s=seen.decode_s,
+        model_s=seen.row.model_s,
+        batch=seen.row.batch,
+    )
+
+
+def _scripted(settings: Settings, script: ScriptSettings, threads: int) -> ScriptedModel:
+    folder = settings.model_dir
+    ours = (folder / MANIFEST_FILE).exists()
+    defaults = PedigreeDefaults(folder, threads=threads) if ours else ToolkitDefaults()
+    version = script_version((script.folder / script.program).read_bytes())
+    return ScriptedModel(Script(script, folder, defaults), version=version, workers=script.workers)
+
+
+def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> tuple[DrainingServer, str]:
+    """The server, and its model's version. Raises ArchiveError, HandlerError."""
+    metrics = Metrics()
+    model, bounds = load_model(settings, env, metrics)
+    admission = Admission(bounds)
+    metrics.serves(model.version, lambda: admission.inside)
+    limits = HttpLimits(answer_timeout_s=settings.answer_timeout_s)
+    app = App(model, admission, metrics, limits=limits, log=log)
+    logging.getLogger("uvicorn").handlers = [JsonLogs(log)]
+    logging.getLogger("uvicorn").propagate = False
+    config = uvicorn.Config(
+        app,
+        http=protocol_for(QuickRefusals(admission, metrics, log)),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    return DrainingServer(config, on_drain=app.begin_drain), model.version

@@ -1,0 +1,1 @@
+"""SageMaker's HTTP contract: routes, admission, deadlines, shedding, draining and metrics."""

@@ -1,0 +1,103 @@
+"""What the server counts, as Prometheus reads it from /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class Metrics:
+    """One server's figures, in a registry of its own."""
+
+    CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = held = CollectorRegistry()
+        ProcessCollector(registry=held)
+        self._requests = Counter(
+            "pedigree_requests",
+            "Requests answered, by path and status.",
+            ("path", "code"),
+            registry=held,
+        )
+        self._seconds = Histogram(
+            "pedigree_request_seconds",
+            "From the request's head to its answer, of predictions that were given.",
+            buckets=_SECONDS,
+            registry=held,
+        )
+        self._queue = Histogram(
+            "pedigree_queue_seconds",
+            "How long a photograph waited for a worker and the network.",
+            buckets=_SECONDS,
+            registry=held,
+        )
+        self._stages = {
+            stage: Histogram(f"pedigree_{stage}_seconds", text, buckets=_SECONDS, registry=held)
+            for stage, text in (
+                ("decode", "How long a photograph took to decode."),
+                ("model", "How long a batch took in the network."),
+            )
+        }
+        self._batch = Histogram(
+            "pedigree_batch_photos",
+            "Photographs that went through the network together, seen by each.",
+            buckets=(1, 2, 4, 8),
+            registry=held,
+        )
+        self._shed = Counter(
+            "pedigree_shed", "Requests refused without work, by reason.", ("reason",), registry=held
+        )
+        self._shed_busy = self._shed.labels("busy")
+        self._answered_busy = self._requests.labels("/invocations", "429")
+        self._inside = Gauge("pedigree_in_flight", "Photographs inside.", registry=held)
+        self._draining = Gauge(
+            "pedigree_draining", "1 while the server finishes to stop.", registry=held
+        )
+        self._info = Gauge("pedigree_model_info", "The model served.", ("version",), registry=held)
+
+    def serves(self, version: str, inside: Callable[[], float]) -> None:
+        """The model is ready; `inside` tells how many photographs are worked on or wait."""
+        self._info.labels(version).set(1)
+        self._inside.set_function(inside)
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """A request has its answer; `path` is a known one or "other"."""
+        self._requests.labels(path, str(status)).inc()
+        if path == "/invocations" and status == 200:
+            self._seconds.observe(seconds)
+
+    def shed(self, reason: str) -> None:
+        """A request was refused before any work: busy, would_be_late, deadline_passed."""
+        self._shed.labels(reason).inc()
+
+    def shed_unread(self) -> None:
+        """A request was refused before it came to the app."""
+        self._shed_busy.inc()
+        self._answered_busy.inc()
+
+    def photo(self, *, queue_s: float, decode_s: float, model_s: float, batch: int) -> None:
+        """A photograph went through."""
+        self._queue.observe(queue_s)
+        self._stages["decode"].observe(decode_s)
+        self._stages["model"].observe(model_s)
+        self._batch.observe(batch)
+
+    def draining(self) -> None:
+        """The server has begun to stop."""
+        self._draining.set(1)
+
+    def text(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self._registry)
