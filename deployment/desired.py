@@ -15,6 +15,7 @@ from deployment.policy import (
     model_prefix,
 )
 from deployment.release import Release, StoredFile
+from deployment.rollout import Rollout, wanted_alarms
 from deployment.settings import VARIANT, ServingSettings
 from experiments.foundation import OWNER_TAG, Foundation
 
@@ -59,6 +60,8 @@ class Wanted:
     scaling_policy: Params
     function: Params
     code_sha256: str
+    alarms: tuple[Params, ...]
+    rollout: Rollout
 
     @property
     def settings(self) -> ServingSettings:
@@ -87,11 +90,14 @@ def function_key(settings: ServingSettings, digest: str) -> str:
 
 
 def desired(
-    release: Release, foundation: Foundation, bodies: Mapping[str, bytes] | None = None
+    release: Release,
+    foundation: Foundation,
+    bodies: Mapping[str, bytes] | None = None,
+    rollout: Rollout | None = None,
 ) -> Wanted:
     """What a release needs. `bodies` are the bytes of its files by key, where they are at hand."""
     settings = release.settings
-    data = bodies or {}
+    data, how = bodies or {}, rollout or Rollout()
     return Wanted(
         release=release,
         foundation=foundation,
@@ -117,6 +123,8 @@ def desired(
         scaling_policy=_scaling_policy(settings),
         function=_function(settings, foundation),
         code_sha256=as_base64(release.function.digest),
+        alarms=wanted_alarms(settings, how),
+        rollout=how,
     )
 
 

@@ -1,92 +1,37 @@
-"""What AWS holds of an application now. A digest of it is what a plan is good for."""
+"""Ask AWS what it holds of an application now."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from deployment.desired import DIMENSION, NAMESPACE, Wanted
 from deployment.function_code import from_base64
-from deployment.policy import Policy, model_prefix
+from deployment.policy import model_prefix
+from deployment.seen import AliasSeen, EndpointSeen, Observed, ProvisionedSeen, Seen, VersionSeen
 from deployment.settings import ALIAS, ServingSettings
-from deployment.store import Live, ReleaseStore
+from deployment.store import ReleaseStore
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError
 from experiments.foundation import observe_role
 
 _FUNCTION_MEMBERS = ("Runtime", "Role", "Handler", "Timeout", "MemorySize", "Environment")
 _MODEL_MEMBERS = ("ExecutionRoleArn", "PrimaryContainer")
+_ALARM_MEMBERS = (
+    "MetricName",
+    "Namespace",
+    "Statistic",
+    "ExtendedStatistic",
+    "Dimensions",
+    "Period",
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+    "ActionsEnabled",
+)
 _VARIANT_MEMBERS = ("VariantName", "ModelName", "InstanceType", "InitialInstanceCount")
-Seen = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndpointSeen:
-    """An endpoint. `config_name` is the configuration that it has or is changing to."""
-
-    status: str
-    config_name: str
-    instance_type: str
-    initial_instances: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionSeen:
-    """`$LATEST` or a published version. `settling`: an update of it is still under way."""
-
-    version: str
-    code_sha256: str
-    config: Seen
-    state: str = "Active"
-    settling: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProvisionedSeen:
-    """Warm environments of a version or alias: how many were asked for, and AWS's status."""
-
-    qualifier: str
-    requested: int
-    status: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class AliasSeen:
-    """The alias and the revision that moving it must find unchanged."""
-
-    version: str
-    revision_id: str
-    weighted: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """Everything a plan is decided on. None or absent means: not there."""
-
-    roles: Mapping[str, Policy | None]
-    files: Mapping[str, str]
-    stored_bytes: int
-    model: Seen | None
-    endpoint_config: Seen | None
-    endpoint: EndpointSeen | None
-    scalable_target: Seen | None
-    scaling_policy: Seen | None
-    function: VersionSeen | None
-    versions: tuple[VersionSeen, ...]
-    provisioned: tuple[ProvisionedSeen, ...]
-    reserved: int | None
-    alias: AliasSeen | None
-    live: Live
-
-    @property
-    def digest(self) -> str:
-        """Changes whenever anything here does; instance counts are not part of it."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def observe(cloud: Cloud, wanted: Wanted) -> Observed:
@@ -105,6 +50,7 @@ def observe(cloud: Cloud, wanted: Wanted) -> Observed:
         scalable_target=_scalable_target(cloud, settings),
         scaling_policy=_scaling_policy(cloud, settings),
         **_function_parts(cloud, settings),
+        **_alarm_parts(cloud, wanted),
         live=ReleaseStore(cloud=cloud, name=settings.name).live(),
     )
 
@@ -120,7 +66,7 @@ def _found(
         raise
 
 
-def _not_in_sagemaker(error: CloudError) -> bool:
+def not_in_sagemaker(error: CloudError) -> bool:
     """SageMaker has no error code of its own for what does not exist."""
     return is_code(error, "ValidationException") and "Could not find" in error.message
 
@@ -154,7 +100,7 @@ def _stored_bytes(cloud: Cloud, bucket: str, settings: ServingSettings) -> int:
 
 
 def _model(cloud: Cloud, name: str) -> Seen | None:
-    answer = _found(cloud, "sagemaker", "describe_model", _not_in_sagemaker, ModelName=name)
+    answer = _found(cloud, "sagemaker", "describe_model", not_in_sagemaker, ModelName=name)
     if answer is None:
         return None
     container = answer.get("PrimaryContainer", {})
@@ -164,7 +110,7 @@ def _model(cloud: Cloud, name: str) -> Seen | None:
 
 def _config(cloud: Cloud, name: str) -> Seen | None:
     answer = _found(
-        cloud, "sagemaker", "describe_endpoint_config", _not_in_sagemaker, EndpointConfigName=name
+        cloud, "sagemaker", "describe_endpoint_config", not_in_sagemaker, EndpointConfigName=name
     )
     if answer is None:
         return None
@@ -174,7 +120,7 @@ def _config(cloud: Cloud, name: str) -> Seen | None:
 
 def _endpoint(cloud: Cloud, settings: ServingSettings) -> EndpointSeen | None:
     answer = _found(
-        cloud, "sagemaker", "describe_endpoint", _not_in_sagemaker, EndpointName=settings.name
+        cloud, "sagemaker", "describe_endpoint", not_in_sagemaker, EndpointName=settings.name
     )
     if answer is None:
         return None
@@ -186,8 +132,15 @@ def _endpoint(cloud: Cloud, settings: ServingSettings) -> EndpointSeen | None:
         config_name=pending.get("EndpointConfigName") or answer["EndpointConfigName"],
         instance_type=variants[0]["InstanceType"] if variants else "",
         initial_instances=variants[0]["InitialInstanceCount"] if variants else 0,
+        instances=_running(answer),
         reason=answer.get("FailureReason", ""),
     )
+
+
+def _running(endpoint: Seen) -> int:
+    """How many instances the variant has, also those that an update is bringing."""
+    variants = endpoint.get("ProductionVariants") or [{}]
+    return int(variants[0].get("CurrentInstanceCount") or 0)
 
 
 def _scalable_target(cloud: Cloud, settings: ServingSettings) -> Seen | None:
@@ -289,3 +242,14 @@ def _alias(cloud: Cloud, settings: ServingSettings) -> AliasSeen | None:
         revision_id=answer["RevisionId"],
         weighted=bool(weights),
     )
+
+
+def _alarm_parts(cloud: Cloud, wanted: Wanted) -> dict[str, Any]:
+    """The alarms that the release wants and those it was told to heed, and which of them are on."""
+    names = [alarm["AlarmName"] for alarm in wanted.alarms] + list(wanted.rollout.alarms)
+    answer = cloud.ask("cloudwatch", "describe_alarms", AlarmNames=names)
+    found = answer.get("MetricAlarms", [])
+    return {
+        "alarms": {a["AlarmName"]: {k: a[k] for k in _ALARM_MEMBERS if k in a} for a in found},
+        "alarming": tuple(sorted(a["AlarmName"] for a in found if a["StateValue"] == "ALARM")),
+    }

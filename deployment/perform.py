@@ -45,6 +45,14 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+class StuckError(ReleaseError):
+    """What was waited for ended in another state than it should have."""
+
+
+class RolledBackError(StuckError):
+    """AWS brought the endpoint back to the model before, for the reason in the message."""
+
+
 class Performer:
     """Carries out the steps of one plan in order. `heartbeat` is called between requests."""
 
@@ -156,13 +164,15 @@ def _is_moving(wait: Wait, answer: Mapping[str, Any] | None) -> bool:
     return any(answer.get(name) in values for name, values in wait.moving.items())
 
 
-def _stuck(wait: Wait, answer: Mapping[str, Any]) -> ReleaseError:
+def _stuck(wait: Wait, answer: Mapping[str, Any]) -> StuckError:
     state = ", ".join(f"{name} {answer.get(name)}" for name in wait.until) or "nothing there"
     reason = answer.get(wait.reason)
-    return ReleaseError(
-        f"it did not come about that {wait.call.why}: {state}{f' ({reason})' if reason else ''}",
-        fix="see the reason above and the logs in CloudWatch",
-    )
+    why = f"it did not come about that {wait.call.why}: {state}{f' ({reason})' if reason else ''}"
+    if wait.call.operation == "describe_endpoint" and answer.get("EndpointStatus") == "InService":
+        return RolledBackError(
+            why, fix="see the reason above and the endpoint's log; promote another run"
+        )
+    return StuckError(why, fix="see the reason above and the logs in CloudWatch")
 
 
 def _too_long(wait: Wait) -> ReleaseError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deployment.desired import Wanted
 from deployment.monthly import Monthly, Standing, call_cost, monthly, standing_usd_per_hour
-from deployment.observe import Observed
 from deployment.plan_endpoint import (
+    alarm_steps,
     endpoint_steps,
     file_steps,
     model_steps,
@@ -19,6 +19,7 @@ from deployment.plan_function import (
     target_version,
 )
 from deployment.release import Release
+from deployment.seen import Observed
 from deployment.steps import Phase, ReleasePlan, Step
 from experiments.contract import check
 from experiments.cost import money
@@ -31,14 +32,20 @@ _EXAMPLE_MS = 100
 
 
 def plan_release(
-    release: Release, wanted: Wanted, observed: Observed, prices: PriceBook, *, basis: Basis
+    release: Release,
+    wanted: Wanted,
+    observed: Observed,
+    prices: PriceBook,
+    *,
+    basis: Basis,
+    back: bool = False,
 ) -> ReleasePlan:
     """Only the missing steps, in the order that keeps what is live alive.
 
     What no caller can notice comes first, then the endpoint, then the alias, and at the end what is
     not needed any more; models, configurations and versions of earlier releases stay for a
-    rollback. `basis` is that of the cloud. Raises ReleaseError for a world that has to be looked at
-    by a person, PriceError for what has no price.
+    rollback. `basis` is that of the cloud; `back`: the release was live before. Raises ReleaseError
+    for a world that has to be looked at by a person, PriceError for what has no price.
     """
     steps = [
         *role_steps(wanted, observed),
@@ -46,7 +53,8 @@ def plan_release(
         *model_steps(wanted, observed),
         *function_steps(wanted, observed),
         *concurrency_steps(wanted, observed),
-        *endpoint_steps(wanted, observed),
+        *alarm_steps(wanted, observed),
+        *endpoint_steps(wanted, observed, back=back),
         *scaling_steps(wanted, observed),
         *alias_steps(wanted, observed),
     ]

@@ -7,15 +7,16 @@ from typing import Any
 
 from deployment.desired import Wanted, WantedFile
 from deployment.function_code import as_base64
-from deployment.observe import Observed
+from deployment.rollout import deployment_config, told
+from deployment.seen import EndpointSeen, Observed
 from deployment.steps import Phase, Step, Wait
 from experiments.errors import ReleaseError
 from experiments.foundation import role_calls
 from experiments.records import Call
 
 ENDPOINT_LIMIT_S = 1800
-_MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")
-_BROKEN = ("Failed", "OutOfService")
+MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+BROKEN = ("Failed", "OutOfService")
 
 
 def role_steps(wanted: Wanted, seen: Observed) -> list[Step]:
@@ -102,20 +103,44 @@ def agrees(wanted: Any, seen: Any, members: tuple[str, ...] | None = None) -> bo
     return bool(wanted == seen)
 
 
-def endpoint_steps(wanted: Wanted, seen: Observed) -> list[Step]:
-    """Create or update the endpoint, and wait until it serves this release's configuration."""
+def alarm_steps(wanted: Wanted, seen: Observed) -> list[Step]:
+    """Put the alarms that roll an update back. Raises ReleaseError for one that is not there."""
+    steps = []
+    for alarm in wanted.alarms:
+        there = seen.alarms.get(alarm["AlarmName"])
+        if there is None or not agrees(
+            alarm,
+            there,
+            tuple(k for k in alarm if k not in ("AlarmName", "AlarmDescription", "Tags")),
+        ):
+            why = alarm["AlarmDescription"]
+            call = Call(service="cloudwatch", operation="put_metric_alarm", params=alarm, why=why)
+            steps.append(Step(phase=Phase.PREPARE, call=call))
+    missing = [name for name in wanted.rollout.alarms if name not in seen.alarms]
+    if missing:
+        raise ReleaseError(
+            f"there is no alarm {missing[0]}", fix="create it in CloudWatch, or leave --alarm out"
+        )
+    return steps
+
+
+def endpoint_steps(wanted: Wanted, seen: Observed, *, back: bool = False) -> list[Step]:
+    """Create or update the endpoint, and wait until it serves this release's configuration.
+
+    `back`: the release was live before, and takes over at once.
+    """
     endpoint, name = seen.endpoint, wanted.settings.name
     config = wanted.release.model_name
     if endpoint is None:
         return [_create(wanted, f"no endpoint {name} yet")]
     if endpoint.status == "Deleting":
         return [_gone(name), _create(wanted, f"endpoint {name} was being deleted")]
-    if endpoint.status in _BROKEN:
+    if endpoint.status in BROKEN:
         why = f"endpoint {name} is {endpoint.status} and serves nothing"
         delete = _sagemaker("delete_endpoint", {"EndpointName": name}, why, Phase.MODEL)
         return [delete, _gone(name), _create(wanted, f"endpoint {name} failed before")]
     steps = []
-    if endpoint.status in _MOVING:
+    if endpoint.status in MOVING:
         steps.append(_settle(name, endpoint.config_name))
     elif endpoint.status != "InService":
         raise ReleaseError(
@@ -123,7 +148,7 @@ def endpoint_steps(wanted: Wanted, seen: Observed) -> list[Step]:
             fix="see its log in CloudWatch; delete it if it cannot be mended, then run this again",
         )
     if endpoint.config_name != config:
-        steps.append(_update(wanted, endpoint.config_name))
+        steps.append(_update(wanted, seen, endpoint, back=back))
     return steps
 
 
@@ -137,15 +162,25 @@ def _create(wanted: Wanted, why: str) -> Step:
     return _sagemaker("create_endpoint", params, why, Phase.MODEL, wait)
 
 
-def _update(wanted: Wanted, now: str) -> Step:
+def _update(wanted: Wanted, seen: Observed, endpoint: EndpointSeen, *, back: bool) -> Step:
     """The instance count that scaling has arrived at survives (RetainAllVariantProperties)."""
+    if seen.alarming and not back:
+        raise ReleaseError(
+            f"alarm {seen.alarming[0]} is on: AWS would roll the update back at once",
+            fix="wait until it is off, or go back with `pedigree rollback`, which heeds no alarm",
+        )
+    count = endpoint.instances
+    config = deployment_config(wanted.settings, wanted.rollout, instances=count, back=back)
     params = {
         "EndpointName": wanted.settings.name,
         "EndpointConfigName": wanted.release.model_name,
         "RetainAllVariantProperties": True,
+        "DeploymentConfig": config,
     }
-    why = f"the endpoint serves {now}"
-    wait = _serving(wanted.settings.name, wanted.release.model_name)
+    shift = told(wanted.rollout, instances=count, back=back)
+    why = f"the endpoint serves {endpoint.config_name}; {shift}"
+    limit_s = ENDPOINT_LIMIT_S + wanted.rollout.limit_s
+    wait = _serving(wanted.settings.name, wanted.release.model_name, limit_s=limit_s)
     return _sagemaker("update_endpoint", params, why, Phase.MODEL, wait)
 
 
@@ -153,7 +188,7 @@ def _settle(name: str, config: str) -> Step:
     return Step(phase=Phase.MODEL, wait=_serving(name, config))
 
 
-def _serving(name: str, config: str) -> Wait:
+def _serving(name: str, config: str, *, limit_s: int = ENDPOINT_LIMIT_S) -> Wait:
     call = Call(
         service="sagemaker",
         operation="describe_endpoint",
@@ -163,9 +198,9 @@ def _serving(name: str, config: str) -> Wait:
     return Wait(
         call=call,
         until={"EndpointStatus": ("InService",), "EndpointConfigName": (config,)},
-        moving={"EndpointStatus": _MOVING},
+        moving={"EndpointStatus": MOVING},
         reason="FailureReason",
-        limit_s=ENDPOINT_LIMIT_S,
+        limit_s=limit_s,
     )
 
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployment.desired import ARCHITECTURE, Wanted
-from deployment.observe import Observed, VersionSeen
 from deployment.plan_endpoint import agrees
+from deployment.seen import Observed, VersionSeen
 from deployment.settings import ALIAS
 from deployment.steps import Phase, Step, Wait
 from experiments.errors import ReleaseError

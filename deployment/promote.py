@@ -22,7 +22,7 @@ from deployment.function_code import FunctionCode, pack_function
 from deployment.gates import Gate, require
 from deployment.gates.checklist import Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
-from deployment.observe import Observed, observe
+from deployment.observe import observe
 from deployment.plan import plan_release
 from deployment.release import (
     GoldenFile,
@@ -32,6 +32,8 @@ from deployment.release import (
     new_release,
     release_id_for,
 )
+from deployment.rollout import Rollout
+from deployment.seen import Observed
 from deployment.settings import ServingSettings
 from deployment.steps import ReleasePlan
 from deployment.store import ReleaseRecord, ReleaseStore
@@ -183,15 +185,22 @@ def _stored(key: str, content: ServingArchive | FunctionCode) -> StoredFile:
     return StoredFile(key=key, digest=content.digest, size_bytes=len(content.data))
 
 
-def propose(cloud: Cloud, prepared: Prepared, *, book: PriceBook, back: bool = False) -> Proposal:
+def propose(
+    cloud: Cloud,
+    prepared: Prepared,
+    *,
+    book: PriceBook,
+    back: bool = False,
+    rollout: Rollout | None = None,
+) -> Proposal:
     """Look at what is there and plan the rest. Changes nothing.
 
     Raises CloudError, ReleaseError for a world a person has to look at, and PriceError.
     """
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
-    wanted = desired(prepared.release, foundation, prepared.bodies)
+    wanted = desired(prepared.release, foundation, prepared.bodies, rollout)
     observed = observe(cloud, wanted)
-    plan = plan_release(prepared.release, wanted, observed, book, basis=cloud.basis)
+    plan = plan_release(prepared.release, wanted, observed, book, basis=cloud.basis, back=back)
     return Proposal(
         release=prepared.release, wanted=wanted, observed=observed, plan=plan, back=back
     )

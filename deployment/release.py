@@ -21,13 +21,19 @@ SCHEMA = 1
 
 
 class ReleaseStatus(StrEnum):
-    """What became of a release. `failed` may be applied again; `superseded` may be rolled back to."""
+    """What became of a release. Every one may be applied again.
+
+    `rolled-back` was sent back by its alarms; `superseded` and `torn-down` were live once, and may
+    be rolled back to.
+    """
 
     PLANNED = "planned"
     APPLYING = "applying"
     LIVE = "live"
     SUPERSEDED = "superseded"
     FAILED = "failed"
+    ROLLED_BACK = "rolled-back"
+    TORN_DOWN = "torn-down"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,11 @@ def _target(store: ReleaseStore, to: str | None) -> Release:
             fix="name one of `pedigree releases`, or promote another run",
         )
     record = store.read(target)
-    was_live = record.status in (ReleaseStatus.LIVE, ReleaseStatus.SUPERSEDED)
+    was_live = record.status in (
+        ReleaseStatus.LIVE,
+        ReleaseStatus.SUPERSEDED,
+        ReleaseStatus.TORN_DOWN,
+    )
     if not was_live and target not in live.history:
         raise ReleaseError(
             f"release {target} is {record.status.value} and was never live",

@@ -42,6 +42,8 @@ FIRST = [
     "lambda publish_version",
     "lambda put_function_concurrency",
     "lambda put_provisioned_concurrency_config",
+    "cloudwatch put_metric_alarm",
+    "cloudwatch put_metric_alarm",
     "sagemaker create_endpoint",
     "application-autoscaling register_scalable_target",
     "application-autoscaling put_scaling_policy",
@@ -187,7 +189,7 @@ def test_rollback_to_what_never_was_live_is_refused() -> None:
     world.endpoints.unstartable_runs.add("second")
     with pytest.raises(ReleaseError):
         promote(world, run(world, "second"))
-    failed = next(r for r in store(world).records() if r.status is ReleaseStatus.FAILED)
+    failed = next(r for r in store(world).records() if r.status is ReleaseStatus.ROLLED_BACK)
     with pytest.raises(ReleaseError, match="never live"):
         rollback(world, to=failed.release.release_id)
     with pytest.raises(ReleaseError, match="there is no release"):
@@ -230,8 +232,9 @@ def test_a_first_model_that_fails_its_trial_never_gets_the_alias() -> None:
     world.endpoints.broken_runs.add("first")
     with pytest.raises(ReleaseError, match="nothing was live before") as caught:
         promote(world, run(world, "first"))
-    assert "is paid for" in caught.value.fix
+    assert "nothing is left that costs by the hour" in caught.value.message
     assert world.functions.functions["dogs-prod"].aliases == {}
+    assert provisioned(world) == {} and world.endpoints.endpoints == {}
     assert store(world).live().history == ()
 
 
@@ -240,7 +243,8 @@ def test_an_endpoint_that_does_not_come_up_says_why_and_is_made_anew() -> None:
     world.endpoints.unstartable_runs.add("first")
     with pytest.raises(ReleaseError, match="ping health check") as caught:
         promote(world, run(world, "first"))
-    assert "run the same command again" in caught.value.fix
+    assert "nothing is left that costs by the hour" in caught.value.message
+    assert world.endpoints.endpoints == {} and provisioned(world) == {}
     promote(world, run(world, "second"))
     assert world.endpoints.serves("dogs-prod") == "second"
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployment.lock import LEASE_S, StageLock
 from deployment.promote import prepare
+from deployment.reconcile.lease import LEASE_S, Lease
 from deployment.release import (
     Release,
     ReleaseStatus,
@@ -94,17 +94,17 @@ def test_the_id_of_a_release_is_its_content_not_its_day() -> None:
 def test_a_lease_is_held_by_one_and_runs_out() -> None:
     world = World()
     store = ReleaseStore(cloud=world, name="dogs-prod")
-    mine = StageLock(store, holder="me", now=world.moment.now)
-    yours = StageLock(store, holder="you", now=world.moment.now)
+    mine = Lease(store, holder="me", now=world.moment.now)
+    yours = Lease(store, holder="you", now=world.moment.now)
     mine.take("work")
     with pytest.raises(BusyError, match="to work"):
         yours.take("play")
     mine.give_back()
     yours.take("play")
     with pytest.raises(BusyError, match="to play"):
-        StageLock(store, holder="me", now=world.moment.now).take("work")
+        Lease(store, holder="me", now=world.moment.now).take("work")
     world.moment.sleep(LEASE_S + 1)
-    third = StageLock(store, holder="third", now=world.moment.now)
+    third = Lease(store, holder="third", now=world.moment.now)
     third.take("look")
     with pytest.raises(ReleaseError, match="conflict"):
         yours.renew("play")
@@ -113,13 +113,13 @@ def test_a_lease_is_held_by_one_and_runs_out() -> None:
 def test_a_lease_that_is_renewed_does_not_run_out() -> None:
     world = World()
     store = ReleaseStore(cloud=world, name="dogs-prod")
-    mine = StageLock(store, holder="me", now=world.moment.now)
+    mine = Lease(store, holder="me", now=world.moment.now)
     mine.take("work")
     for _ in range(20):
         world.moment.sleep(LEASE_S / 3)
         mine.renew("work")
     with pytest.raises(BusyError):
-        StageLock(store, holder="you", now=world.moment.now).take("play")
+        Lease(store, holder="you", now=world.moment.now).take("play")
 
 
 def test_bytes_are_shown_as_their_size() -> None:

@@ -47,6 +47,13 @@ class Scaling:
         self.policies[ResourceId] = {"ResourceId": ResourceId, **more}
         return {}
 
+    def deregister_scalable_target(self, ResourceId: str, **more: Any) -> dict[str, Any]:
+        del more
+        if self.targets.pop(ResourceId, None) is None:
+            raise Refused("ObjectNotFoundException", f"No scalable target {ResourceId}")
+        self.policies.pop(ResourceId, None)
+        return {}
+
     def describe_scalable_targets(self, ResourceIds: list[str], **more: Any) -> dict[str, Any]:
         del more
         return {"ScalableTargets": [self.targets[r] for r in ResourceIds if r in self.targets]}
@@ -55,6 +62,35 @@ class Scaling:
         del more
         found = self.policies.get(ResourceId)
         return {"ScalingPolicies": [found] if found else []}
+
+
+@dataclass
+class Alarms:
+    """CloudWatch's alarms. One is on as long as its name is among those that ring."""
+
+    endpoints: Endpoints
+    alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def put_metric_alarm(self, AlarmName: str, **more: Any) -> dict[str, Any]:
+        more.pop("Tags")
+        self.alarms[AlarmName] = {"AlarmName": AlarmName, **more}
+        self.endpoints.alarm_names.add(AlarmName)
+        return {}
+
+    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        found = [self.alarms[name] for name in AlarmNames if name in self.alarms]
+        ringing = self.endpoints.ringing
+        return {
+            "MetricAlarms": [
+                {**a, "StateValue": "ALARM" if a["AlarmName"] in ringing else "OK"} for a in found
+            ]
+        }
+
+    def delete_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        for name in AlarmNames:
+            self.alarms.pop(name, None)
+            self.endpoints.alarm_names.discard(name)
+        return {}
 
 
 class World:
@@ -70,6 +106,7 @@ class World:
         self.roles = Roles(self.moment)
         self.endpoints = Endpoints(self.moment, self.objects, self.roles)
         self.scaling = Scaling(self.endpoints)
+        self.alarms = Alarms(self.endpoints)
         self.functions = Functions(self.moment, self.objects, self.roles, self.endpoints)
         self.writes: list[Call] = []
         self.before: Callable[[Call], None] = lambda call: None
@@ -80,6 +117,7 @@ class World:
             "sagemaker": self.endpoints,
             "application-autoscaling": self.scaling,
             "lambda": self.functions,
+            "cloudwatch": self.alarms,
         }
 
     def ask(self, service: str, operation: str, **params: Any) -> dict[str, Any]:

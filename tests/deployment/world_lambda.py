@@ -62,6 +62,11 @@ class Functions:
         self.functions[FunctionName] = Function(config, self.moment.seconds + SETTLE_S)
         return self._shown(self.functions[FunctionName].latest, self.functions[FunctionName])
 
+    def delete_function(self, FunctionName: str) -> Doc:
+        self._get(FunctionName)
+        del self.functions[FunctionName]
+        return {}
+
     def get_function_configuration(self, FunctionName: str, Qualifier: str = "$LATEST") -> Doc:
         function = self._get(FunctionName)
         return self._shown(self._config(function, Qualifier), function)

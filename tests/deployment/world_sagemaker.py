@@ -19,7 +19,10 @@ SERVICE = "application/json"
 
 @dataclass
 class Endpoints:
-    """`broken_runs` start but fail on every photo; `unstartable_runs` never come up."""
+    """`broken_runs` start but fail on every photo; `unstartable_runs` never come up.
+
+    `alarming_runs` set the update's alarms off while they bake; `ringing` are alarms that are on.
+    """
 
     moment: Moment
     objects: Objects
@@ -29,6 +32,9 @@ class Endpoints:
     endpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken_runs: set[str] = field(default_factory=set)
     unstartable_runs: set[str] = field(default_factory=set)
+    alarming_runs: set[str] = field(default_factory=set)
+    alarm_names: set[str] = field(default_factory=set)
+    ringing: set[str] = field(default_factory=set)
 
     def create_model(self, ModelName: str, ExecutionRoleArn: str, **more: Any) -> dict[str, Any]:
         if ModelName in self.models:
@@ -78,21 +84,44 @@ class Endpoints:
         return {}
 
     def update_endpoint(
-        self, EndpointName: str, EndpointConfigName: str, RetainAllVariantProperties: bool
+        self,
+        EndpointName: str,
+        EndpointConfigName: str,
+        RetainAllVariantProperties: bool,
+        DeploymentConfig: dict[str, Any],
     ) -> dict[str, Any]:
         endpoint = self._settled(EndpointName)
+        self._check_rollout(DeploymentConfig, endpoint["instances"])
         config = _get(self.configs, EndpointConfigName, "endpoint configuration")
         if endpoint["EndpointStatus"] != "InService":
             raise Refused("ValidationException", "Cannot update in-progress endpoint")
         if not RetainAllVariantProperties:
             endpoint["instances"] = config["ProductionVariants"][0]["InitialInstanceCount"]
         later = {"next": EndpointConfigName, "ready_at": self.moment.seconds + UPDATE_S}
-        endpoint.update({"EndpointStatus": "Updating", **later})
+        endpoint.update({"EndpointStatus": "Updating", **later, "rollout": DeploymentConfig})
         return {}
+
+    def _check_rollout(self, how: dict[str, Any], instances: int) -> None:
+        size = how["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"].get("CanarySize")
+        if size is not None and 2 * size["Value"] > instances:
+            raise Refused("ValidationException", "CanarySize is over 50% of the instances")
+        for alarm in how.get("AutoRollbackConfiguration", {}).get("Alarms", []):
+            if alarm["AlarmName"] not in self.alarm_names:
+                raise Refused("ValidationException", f"no alarm {alarm['AlarmName']}")
 
     def delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
         self._settled(EndpointName)
         del self.endpoints[EndpointName]
+        return {}
+
+    def delete_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
+        _get(self.configs, EndpointConfigName, "endpoint configuration")
+        del self.configs[EndpointConfigName]
+        return {}
+
+    def delete_model(self, ModelName: str) -> dict[str, Any]:
+        _get(self.models, ModelName, "model")
+        del self.models[ModelName]
         return {}
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
@@ -100,6 +129,8 @@ class Endpoints:
         shown = {k: v for k, v in endpoint.items() if k[0].isupper()}
         if endpoint["EndpointStatus"] in ("Creating", "Updating"):
             shown["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint["next"]}
+        variant = {"VariantName": "primary", "CurrentInstanceCount": endpoint["instances"]}
+        shown["ProductionVariants"] = [variant]
         return shown
 
     def has_variant(self, resource: str) -> bool:
@@ -155,6 +186,11 @@ class Endpoints:
             reason = "The primary container did not pass the ping health check."
             endpoint["FailureReason"] = reason
             endpoint["EndpointStatus"] = "Failed" if status == "Creating" else "InService"
+            return endpoint
+        watched = "AutoRollbackConfiguration" in endpoint.pop("rollout", {})
+        if watched and self._manifest(endpoint["next"])["run_id"] in self.alarming_runs:
+            endpoint["FailureReason"] = "One or more of the alarms dogs-prod-errors went off."
+            endpoint["EndpointStatus"] = "InService"
             return endpoint
         endpoint["EndpointStatus"] = "InService"
         endpoint["EndpointConfigName"] = endpoint["serving"] = endpoint["next"]
