@@ -14,6 +14,7 @@ ROOMS = (
     "serving",
     "lambda",
     "experiments",
+    "simulator",
     "deployment",
     "dashboard",
     "localaws",
