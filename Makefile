@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: help install demo up down test soak check check-style check-money check-rest format lock clean
+.PHONY: bench-leaderboard help install demo up down test soak bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -32,6 +32,13 @@ test: install
 # Hours, not minutes; SOAK narrows it: make soak SOAK=tests/training
 soak: install
 	$(BIN)/python -m pytest -m soak $(SOAK)
+
+# How long the leaderboard's reading takes, MLflow's own beside it; about ten minutes.
+bench-leaderboard: install
+	$(BIN)/python benchmarks/leaderboard.py --server
+
+bench-lambda: install
+	$(BIN)/python benchmarks/front.py
 
 # The parts run side by side on two cores.
 check: install

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from itertools import groupby
 
 from experiments import names
-from experiments.records import RunRecord, RunStatus
+from experiments.records import Basis, RunRecord, RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +50,27 @@ def _order(record: RunRecord) -> tuple[bool, float, Decimal, float]:
 
 
 def pareto_front(records: Iterable[RunRecord]) -> set[str]:
-    """Ids of the runs that no other run of the same cost basis beats in both quality and cost."""
-    known = [r for r in records if quality(r) is not None and r.cost_usd is not None]
+    """Ids of the runs that no other run of the same cost basis beats in both quality and cost.
 
-    def beaten(record: RunRecord) -> bool:
-        mine = (quality(record) or 0.0, -(record.cost_usd or Decimal(0)))
-        for other in known:
-            theirs = (quality(other) or 0.0, -(other.cost_usd or Decimal(0)))
-            better = theirs[0] >= mine[0] and theirs[1] >= mine[1] and theirs != mine
-            if better and other.cost_basis == record.cost_basis:
-                return True
-        return False
-
-    return {record.run_id for record in known if not beaten(record)}
+    One sweep from the best quality down: a run stays if it is the cheapest of its quality and cheaper
+    than everything better.
+    """
+    by_basis: dict[Basis | None, list[tuple[float, Decimal, str]]] = {}
+    for record in records:
+        score = quality(record)
+        if score is not None and record.cost_usd is not None:
+            known = by_basis.setdefault(record.cost_basis, [])
+            known.append((-score, record.cost_usd, record.run_id))
+    front: set[str] = set()
+    for known in by_basis.values():
+        cheapest_better: Decimal | None = None
+        for _, group in groupby(sorted(known), key=lambda item: item[0]):
+            alike = list(group)
+            cheapest = alike[0][1]
+            if cheapest_better is None or cheapest < cheapest_better:
+                front |= {run_id for _, cost, run_id in alike if cost == cheapest}
+                cheapest_better = cheapest
+    return front
 
 
 def where(record: RunRecord) -> str:
