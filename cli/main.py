@@ -19,6 +19,7 @@ COMMANDS = {
     "runs": "cli.runs:runs",
     "compare": "cli.runs:compare",
     "prices": "cli.prices:prices",
+    "simulate": "cli.simulate:simulate",
     "promote": "cli.promote:promote",
     "releases": "cli.promote:releases",
     "rollback": "cli.promote:rollback",

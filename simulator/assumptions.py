@@ -24,7 +24,7 @@ class Assumptions:
     grows_in_cooldown: bool = True
     serverless_init_ms: float = 12_000.0
     serverless_idle_s: float = 600.0
-    answer_timeout_s: float = 30.0
+    answer_timeout_s: float = 55.0
     photo_bytes: int = 150_000
     log_bytes_per_call: int = 1_200
     new_environments: int = 1000
@@ -39,8 +39,8 @@ _WHY: dict[str, str] = {
     "instance_start_s": "median from the decision to add an instance until it answers. AWS says"
     " minutes; nothing was measured there",
     "instance_start_spread": "of the above, between seeds and between starts",
-    "init_ms": "median of starting an environment: loading the code and making the client (190 to"
-    " 360 ms measured on a server processor, without AWS's own part)",
+    "init_ms": "median of starting an environment: AWS's own part, and loading the code (50 to 190"
+    " ms on a server processor)",
     "init_spread": "of the above",
     "environment_idle_s": "an environment that nobody called for so long is gone; AWS does not say"
     " when (Lambda's users report 5 to 15 minutes)",
@@ -51,7 +51,7 @@ _WHY: dict[str, str] = {
     " larger scale out is triggered)",
     "serverless_init_ms": "median of a serverless endpoint's cold start: the container and the model",
     "serverless_idle_s": "a serverless environment that nobody called for so long is gone",
-    "answer_timeout_s": "the model server gives up a photo after this (serving/server.py)",
+    "answer_timeout_s": "the model server gives up a photo after this (serving/settings.py)",
     "photo_bytes": "of a request and its answer, for SageMaker's data processing price",
     "log_bytes_per_call": "written to CloudWatch Logs by function and endpoint for each call",
     "new_environments": "environments that Lambda adds at once: 1,000 for every 10 seconds",
@@ -61,14 +61,16 @@ _WHY: dict[str, str] = {
 TAKEN_FOR_GRANTED: tuple[str, ...] = (
     "visitors arrive independently of each other within a minute (Poisson), except in a trace of"
     " single arrivals; nobody tries again after a refusal and nobody leaves early",
-    "the time a photo takes does not depend on how many others the instance works on: measure it"
-    " with as many callers as workers",
-    "an instance type works on as many photos at once as it has vCPUs, each as fast as measured;"
-    " other processors than the measured one are not corrected for",
+    "an instance works on one photo after the other with all its vCPUs (the model server's one"
+    " stream); that photos which wait go through the network together is not counted, so throughput"
+    " under load is a little better than simulated",
+    "one photo's time falls in proportion to the vCPUs, from those where it was measured; other"
+    " processors are not corrected for; a serverless endpoint has a vCPU for every 1769 MB",
     "instances are healthy from their start to their end; nobody deploys meanwhile",
     "an instance is paid from the decision to start it; several that were asked for together join"
     " together; while a change is under way no other is made",
     "a photo whose caller gave up is still worked on",
+    "the function's memory changes its price, not its time",
     "capacity is there when it is asked for, and the account's other functions leave Lambda's pool",
     "prices are on-demand, without free tier, savings plans or taxes",
 )

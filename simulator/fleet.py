@@ -6,7 +6,8 @@ Sources:
 - 60 s for an answer: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 - serverless: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html (throttled above
   the maximum concurrency, a cold start where no environment is warm)
-- the queue's limit and what is answered above it: serving/server.py, 429
+- the queue's limit, what is answered above it, and the shorter queue while some are refused:
+  serving/http/admission.py
 """
 
 from __future__ import annotations
@@ -36,23 +37,27 @@ class Endpoint(Protocol):
 
 
 class _Instance:
-    __slots__ = ("free", "leaving")
+    __slots__ = ("free", "leaving", "refused_at")
 
     def __init__(self, workers: int) -> None:
         self.free = [0.0] * workers
         self.leaving: list[float] = []
+        self.refused_at = float("-inf")
 
 
 class Fleet:
-    """Instances that answer. Each has `workers` and takes at most `queue_limit` requests at once."""
+    """Instances that answer. Each has `workers` and takes at most `queue_limit` requests at once,
+    and `shed_to` until it refused nobody for `shed_calm_s`."""
 
     def __init__(self, settings: Settings, chance: Random) -> None:
-        self.workers = settings.worker_count
+        self.workers = settings.workers
         self.instances: list[_Instance] = []
         self.queue_peak = 0
         self.cold_starts = 0
         self.queue_over_at = 0.0
         self._limit = settings.queue_limit
+        self._shed_to = settings.queue_limit if settings.shed_to is None else settings.shed_to
+        self._calm_s = settings.shed_calm_s
         self._random = settings.routing == "random"
         self._chance = chance
         self.resize(settings.min_instances)
@@ -93,18 +98,23 @@ class Fleet:
             heappush(instance.leaving, end)
 
     def _route(self, at: float) -> _Instance | None:
+        """The instance that takes the request; None if the one it is routed to refuses it."""
         if self._random and len(self.instances) > 1:
             instances = [self.instances[int(self._chance.random() * len(self.instances))]]
         else:
             instances = self.instances
-        chosen, fewest = None, self._limit
+        chosen, fewest = instances[0], self._limit + 1
         for instance in instances:
             leaving = instance.leaving
             while leaving and leaving[0] <= at:
                 heappop(leaving)
             if len(leaving) < fewest:
                 chosen, fewest = instance, len(leaving)
-        return chosen
+        room = self._limit if at - chosen.refused_at >= self._calm_s else self._shed_to
+        if fewest < room:
+            return chosen
+        chosen.refused_at = at
+        return None
 
     def _note_queue(self, start: float) -> None:
         self.queue_over_at = max(self.queue_over_at, start)

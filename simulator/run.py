@@ -18,7 +18,7 @@ from simulator.assumptions import Assumptions
 from simulator.outcome import Outcome, Slot, Sums, Usage
 from simulator.scaling import MINUTE_S, Tracker
 from simulator.service import ServiceTime, Times
-from simulator.settings import Settings
+from simulator.settings import MB_PER_VCPU, Settings, vcpus
 from simulator.stream import Stream
 from simulator.tally import Counts, Histogram, exact_percentiles_ms
 from simulator.traffic import Traffic
@@ -49,6 +49,16 @@ class Question:
                 fix="assume 60 s or more",
             )
 
+    @property
+    def photo_time(self) -> ServiceTime:
+        """The service time on the instances asked about. Raises SpecError for unknown vCPUs."""
+        if self.service.vcpus is None:
+            return self.service
+        serverless = self.settings.serverless
+        if serverless is not None:
+            return self.service.on(serverless.memory_mb / MB_PER_VCPU)
+        return self.service.on(vcpus(self.settings.instance_type))
+
 
 def simulate(question: Question, *, seed: int = 1, exact: bool = False) -> Outcome:
     """What happens, by one seed. `exact` follows every request alone, for comparison; the answer
@@ -59,6 +69,7 @@ def simulate(question: Question, *, seed: int = 1, exact: bool = False) -> Outco
 class _Run:
     def __init__(self, question: Question, *, seed: int, exact: bool) -> None:
         self._asked, self._seed, self._exact = question, seed, exact
+        self._photo_time = question.photo_time
         visitors, photos = np.random.SeedSequence(seed).spawn(2)
         self._visitors, self._photos = (
             np.random.default_rng(visitors),
@@ -83,7 +94,7 @@ class _Run:
         while start < length:
             end = min(start + 3600.0, length)
             times = self._asked.traffic.arrivals(start, end, self._visitors)
-            services = self._asked.service.draw(self._photos, times.size)
+            services = self._photo_time.draw(self._photos, times.size)
             self._hour(start, end, times, services)
             start = end
         rest = Counts()
@@ -166,7 +177,7 @@ class _Ledger:
         self._paid_s += paid * length_s
         self._answering_s += instances * length_s
         if self._asked.settings.serverless is None:
-            self._worker_s += instances * self._asked.settings.worker_count * length_s
+            self._worker_s += instances * self._asked.settings.workers * length_s
         self._peak = max(self._peak, instances)
 
     def minute_ends(self, now: float, instances: int, target: int) -> None:

@@ -20,7 +20,7 @@ _ROOMY = 50
 def priced_kinds(question: Question, market: Market) -> list[str]:
     """Types with a hosting price whose vCPUs are known; the asked one first."""
     kinds = [question.settings.instance_type]
-    if question.settings.workers is not None or question.settings.serverless is not None:
+    if question.service.vcpus is None or question.settings.serverless is not None:
         return kinds  # measured on that type alone
     for kind in market.book.instance_types("sagemaker", "hosting", market.region):
         try:
@@ -47,9 +47,9 @@ def endpoints(question: Question, kinds: Sequence[str]) -> Iterator[Settings]:
     asked, peak = question.settings, _peak_per_s(question)
     roomy = _concurrency(question, peak)
     for kind in kinds if asked.serverless is None else ():
-        workers = asked.workers if asked.workers is not None else vcpus(kind)
-        a_minute = 60 * workers / question.service.mean_s
-        needed = max(1, math.ceil(peak * question.service.mean_s / workers / _FULL))
+        photo_s = _on(question, kind).photo_time.mean_s
+        a_minute = 60 * asked.workers / photo_s
+        needed = max(1, math.ceil(peak * photo_s / asked.workers / _FULL))
         for least in sorted({1, 2, math.ceil(needed / 2), needed}):
             for most in sorted({least, max(least, needed), max(least, asked.max_instances)}):
                 fixed = (asked.target_per_minute,)
@@ -65,9 +65,13 @@ def endpoints(question: Question, kinds: Sequence[str]) -> Iterator[Settings]:
                     )
 
 
+def _on(question: Question, kind: str) -> Question:
+    return replace(question, settings=replace(question.settings, instance_type=kind))
+
+
 def _concurrency(question: Question, peak: float) -> int:
     asked = question.settings.concurrency
-    under_way = peak * (question.service.mean_s + question.assumed.front_ms / 1000)
+    under_way = peak * (question.photo_time.mean_s + question.assumed.front_ms / 1000)
     return min(900, max(asked, _ROOMY, math.ceil(under_way + 6 * math.sqrt(under_way + 1))))
 
 

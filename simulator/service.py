@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,12 +19,14 @@ _MOST = 1_000_000
 class ServiceTime:
     """`samples_s`: measured seconds, drawn from with replacement; one alone is a constant.
 
-    `spread`: sigma of a lognormal factor around each draw with mean 1; 0 for none. `source` says
-    where the figures come from and is shown with every result.
+    `spread`: sigma of a lognormal factor around each draw with mean 1; 0 for none. `vcpus`: of the
+    machine where it was measured, to scale it to others; None where it is to be taken as it is.
+    `source` says where the figures come from and is shown with every result.
     """
 
     samples_s: tuple[float, ...]
     spread: float = 0.0
+    vcpus: float | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -38,6 +40,13 @@ class ServiceTime:
         """The mean, in seconds."""
         return math.fsum(self.samples_s) / len(self.samples_s)
 
+    def on(self, vcpus: float) -> ServiceTime:
+        """The same with other vCPUs, taking that one photo's time falls in proportion to them."""
+        if self.vcpus is None or self.vcpus == vcpus:
+            return self
+        factor = self.vcpus / vcpus
+        return replace(self, samples_s=tuple(s * factor for s in self.samples_s), vcpus=vcpus)
+
     def draw(self, rng: np.random.Generator, count: int) -> Times:
         """So many independent service times, in seconds."""
         if len(self.samples_s) == 1:
@@ -50,12 +59,14 @@ class ServiceTime:
         return drawn
 
 
-def constant_ms(value: float, *, spread: float = 0.0, source: str = "given") -> ServiceTime:
+def constant_ms(
+    value: float, *, spread: float = 0.0, vcpus: float | None = None, source: str = "given"
+) -> ServiceTime:
     """A service time by its mean in milliseconds."""
-    return ServiceTime(samples_s=(value / 1000,), spread=spread, source=source)
+    return ServiceTime(samples_s=(value / 1000,), spread=spread, vcpus=vcpus, source=source)
 
 
-def parse_times(text: str, *, name: str) -> ServiceTime:
+def parse_times(text: str, *, name: str, vcpus: float | None = None) -> ServiceTime:
     """Measured milliseconds: one a line, or JSON (a list, or an object with the list `service_ms`).
 
     Raises DataError for anything else.
@@ -70,13 +81,17 @@ def parse_times(text: str, *, name: str) -> ServiceTime:
             numbers = [float(line) for line in text.split()]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{name} holds no service times: {error}", fix=fix) from error
-    return measured(numbers, source=f"{len(numbers)} times in {name}")
+    return measured(numbers, source=f"{len(numbers)} times in {name}", vcpus=vcpus)
 
 
-def measured(milliseconds: Sequence[float], *, source: str) -> ServiceTime:
+def measured(
+    milliseconds: Sequence[float], *, source: str, vcpus: float | None = None
+) -> ServiceTime:
     """From measured milliseconds. Raises DataError for none, too many, or impossible ones."""
     if not 0 < len(milliseconds) <= _MOST:
         raise DataError(
             f"there are {len(milliseconds)} service times", fix=f"give 1 to {_MOST} of them"
         )
-    return ServiceTime(samples_s=tuple(ms / 1000 for ms in milliseconds), source=source)
+    return ServiceTime(
+        samples_s=tuple(ms / 1000 for ms in milliseconds), vcpus=vcpus, source=source
+    )

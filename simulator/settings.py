@@ -13,6 +13,9 @@ ACCOUNT_CONCURRENCY = 1000
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
+MB_PER_VCPU = 1769
+"""Lambda's memory for one vCPU (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html);
+taken to hold for serverless endpoints too."""
 _VCPUS = {"medium": 1, "large": 2, "xlarge": 4}
 _CPU_FAMILIES = ("m", "c", "r", "t")
 
@@ -51,15 +54,16 @@ class Serverless:
 class Settings:
     """A Lambda function in front of an endpoint. Raises SpecError for what cannot be.
 
-    `workers`: photos that one instance works on at a time; None takes its vCPUs.
-    `queue_limit`: requests in one instance, worked on or waiting; one more gets 429.
+    `workers`: photos that one instance works on at a time: the model server's streams.
+    `queue_limit`: requests in one instance, worked on or waiting; one more gets 429, and then only
+    `shed_to` are let in until nobody was refused for `shed_calm_s` (None: no such rule).
     `reserved_concurrency` None shares the account's pool; `rate_per_concurrency` is the calls a
     second for each unit of it (None: no such limit).
     `serverless`: replaces the instances and their scaling.
     """
 
     instance_type: str = "ml.m5.large"
-    workers: int | None = None
+    workers: int = 1
     min_instances: int = 1
     max_instances: int = 3
     target_per_minute: float = 25.0
@@ -67,6 +71,8 @@ class Settings:
     scale_out_cooldown_s: float = 30.0
     routing: Routing = "least_outstanding"
     queue_limit: int = 32
+    shed_to: int | None = 4
+    shed_calm_s: float = 1.0
     reserved_concurrency: int | None = 5
     provisioned_concurrency: int = 3
     rate_per_concurrency: int | None = 10
@@ -85,10 +91,11 @@ class Settings:
             raise SpecError("the target is not above 0", fix="give invocations a minute, as 25")
         if min(self.scale_in_cooldown_s, self.scale_out_cooldown_s) < 0:
             raise SpecError("a cooldown is below 0", fix="give seconds: 0 or more")
-        if min(self.worker_count, self.queue_limit - self.worker_count + 1) < 1:
+        least = min(self.queue_limit, self.queue_limit if self.shed_to is None else self.shed_to)
+        if not 1 <= self.workers <= least <= self.queue_limit:
             raise SpecError(
-                f"{self.worker_count} workers do not fit a queue limit of {self.queue_limit}",
-                fix="use at least one worker, and a queue limit that is not below the workers",
+                f"{self.workers} workers do not fit a queue of {self.shed_to} to {self.queue_limit}",
+                fix="use at least one worker, and a queue that is not below the workers",
             )
         self._check_function()
 
@@ -113,11 +120,6 @@ class Settings:
             )
 
     @property
-    def worker_count(self) -> int:
-        """Photos that one instance works on at a time."""
-        return self.workers if self.workers is not None else vcpus(self.instance_type)
-
-    @property
     def concurrency(self) -> int:
         """The most calls that the function runs at once."""
         if self.reserved_concurrency is None:
@@ -129,7 +131,7 @@ def vcpus(instance_type: str) -> int:
     """vCPUs by the size in the type's name (medium 1, large 2, xlarge 4, Nxlarge 4N).
 
     https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html; so for the general, compute, memory
-    and burstable families. Raises SpecError for any other, for which `workers` has to be given.
+    and burstable families. Raises SpecError for any other.
     """
     parts = instance_type.split(".")
     family, size = (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "ml" else ("", "")
@@ -140,6 +142,6 @@ def vcpus(instance_type: str) -> int:
     if known and size.endswith("xlarge") and times.isdigit():
         return 4 * int(times)
     raise SpecError(
-        f"how many photos {instance_type} works on at once is not known",
-        fix="give --workers and a service time measured on that type, or use a type as ml.m5.large",
+        f"how many vCPUs {instance_type} has is not known here",
+        fix="give a service time measured on that type (--measured-on), or use one as ml.m5.large",
     )

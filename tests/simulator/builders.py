@@ -46,6 +46,7 @@ def open_front(**members: Any) -> Settings:
         "provisioned_concurrency": 900,
         "rate_per_concurrency": None,
         "queue_limit": 100_000,
+        "shed_to": None,
         **members,
     }
     return Settings(**facts)

@@ -70,6 +70,7 @@ def check_erlang_b(
         rate_per_concurrency=None,
         workers=40,
         queue_limit=80,
+        shed_to=None,
     )
     per_s = offered / SERVICE_S
     asked = question(settings, per_s=per_s, service=service, length_s=length_s(per_s, arrivals))

@@ -27,7 +27,8 @@ def any_settings(draw: st.DrawFn, instances: int = 5) -> Settings:
         min_instances=least,
         max_instances=draw(st.integers(least, instances)),
         workers=workers,
-        queue_limit=draw(st.integers(workers, 40)),
+        queue_limit=draw(st.integers(10, 40)),
+        shed_to=draw(st.sampled_from([None, 4, 8])),
         target_per_minute=draw(st.floats(1, 300)),
         scale_in_cooldown_s=draw(st.sampled_from([0, 60, 300])),
         scale_out_cooldown_s=draw(st.sampled_from([0, 30, 300])),
@@ -118,15 +119,6 @@ def test_one_instance_more_costs_more(per_s: float, seed: int, instances: int) -
         asked, settings=Settings(min_instances=instances + 1, max_instances=instances + 1)
     )
     assert month_usd(asked, seed) < month_usd(more, seed)
-
-
-@settings(max_examples=15, deadline=None)
-@given(per_s=rates, seed=seeds)
-def test_a_higher_minimum_never_costs_less(per_s: float, seed: int) -> None:
-    costs = [
-        month_usd(question(Settings(min_instances=least), per_s=per_s), seed) for least in (1, 2, 3)
-    ]
-    assert costs == sorted(costs)
 
 
 def month_usd(asked: Question, seed: int) -> float:

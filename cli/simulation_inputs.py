@@ -1,0 +1,138 @@
+"""What `pedigree simulate`, `promote-model` and `plan` give the simulator: settings, traffic, time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployment.settings import ServingSettings
+    from experiments.aws import Boto3Cloud
+    from simulator.service import ServiceTime
+    from simulator.settings import Settings
+    from simulator.traffic import Traffic
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_FILES = 20_000
+# ResNet50 in f32 by OpenVINO, 17 images a second on two cores (benchmarks/RESULTS.md names how).
+ASSUMED_MS, ASSUMED_VCPUS = 59.0, 2
+
+
+def settings_of(serving: ServingSettings) -> Settings:
+    """A release's settings as the simulator takes them."""
+    from simulator.settings import Settings
+
+    return Settings(
+        instance_type=serving.instance_type,
+        min_instances=serving.min_instances,
+        max_instances=serving.max_instances,
+        target_per_minute=serving.target_invocations_per_instance,
+        scale_in_cooldown_s=serving.scale_in_cooldown_s,
+        scale_out_cooldown_s=serving.scale_out_cooldown_s,
+        reserved_concurrency=serving.reserved_concurrency,
+        provisioned_concurrency=serving.provisioned_concurrency,
+        memory_mb=serving.memory_mb,
+        timeout_s=serving.timeout_s,
+        endpoint_read_timeout_s=serving.endpoint_read_timeout_s,
+    )
+
+
+def default_settings() -> Settings:
+    """What `promote-model` would use."""
+    from deployment.settings import ServingSettings
+
+    return settings_of(ServingSettings(app="any"))
+
+
+def read_traffic(profile: str | None, trace: str | None, cloud_name: str) -> Traffic:
+    """A profile by its words, or recorded traffic; little traffic when neither is given."""
+    from experiments.errors import SpecError
+    from simulator.profile_text import parse_traffic
+
+    if profile and trace:
+        raise SpecError("--traffic and --trace are both given", fix="give one of them")
+    if trace is not None:
+        return read_trace(trace, cloud_name)
+    return parse_traffic(profile or "little")
+
+
+def read_trace(place: str, cloud_name: str) -> Traffic:
+    """A file, a folder of captured requests, or the same below an s3:// address. Raises DataError."""
+    from experiments.errors import DataError
+    from simulator.recorded import parse_captured, parse_recorded
+
+    if place.startswith("s3://"):
+        cloud = Workspace.here().open_cloud(cloud_name)
+        return parse_captured(_captured_lines(cloud, place), name=place)
+    path = Path(place)
+    if path.is_dir():
+        files = sorted(path.rglob("*.jsonl"))
+        if not files:
+            raise DataError(f"{path} holds no .jsonl files", fix="give the folder of the capture")
+        texts = [_text(file) for file in files[:MAX_FILES]]
+        return parse_captured([line for text in texts for line in text.splitlines()], name=place)
+    return parse_recorded(_text(path), name=path.name)
+
+
+def _captured_lines(cloud: Boto3Cloud, place: str) -> list[str]:
+    """All lines of the .jsonl objects below an address, within MAX_FILE_BYTES."""
+    from experiments.errors import DataError
+
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    found = cloud.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
+    objects = [item for item in found if item["Key"].endswith(".jsonl")]
+    size = sum(item["Size"] for item in objects)
+    if not objects or size > MAX_FILE_BYTES or len(objects) > MAX_FILES:
+        raise DataError(
+            f"{place} holds {len(objects)} .jsonl objects of {size} bytes",
+            fix=f"name the folder of an endpoint's capture, of at most {MAX_FILE_BYTES} bytes",
+        )
+    lines: list[str] = []
+    for item in objects:
+        answer = cloud.ask("s3", "get_object", Bucket=bucket, Key=item["Key"])
+        body = answer["Body"].read(MAX_FILE_BYTES)
+        lines += body.decode("utf-8", errors="replace").splitlines()
+    return lines
+
+
+def read_service_time(
+    ms: float | None, file: Path | None, measured_on: str | None, spread: float
+) -> ServiceTime:
+    """The time of one photo, and the vCPUs it was measured with (None: as it is on any type)."""
+    from experiments.errors import SpecError
+    from simulator.service import constant_ms, parse_times
+    from simulator.settings import vcpus
+
+    if ms is not None and file is not None:
+        raise SpecError("--service-ms and --service-file are both given", fix="give one of them")
+    count = _vcpus(measured_on) if measured_on else None
+    if file is not None:
+        return parse_times(_text(file), name=file.name, vcpus=count)
+    if ms is not None:
+        where = f" on {measured_on}" if measured_on else ""
+        return constant_ms(ms, spread=spread, vcpus=count, source=f"given{where}")
+    return constant_ms(
+        ASSUMED_MS,
+        spread=spread,
+        vcpus=vcpus("ml.m5.large"),
+        source=f"assumed: ResNet50 in f32 on {ASSUMED_VCPUS} vCPUs; measure yours with --archive",
+    )
+
+
+def _vcpus(measured_on: str) -> float:
+    """`2` for a machine with two, or an instance type."""
+    from simulator.settings import vcpus
+
+    return float(measured_on) if measured_on.isdecimal() else float(vcpus(measured_on))
+
+
+def _text(path: Path) -> str:
+    from experiments.errors import DataError
+
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", fix="give the path of a file")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DataError(f"{path} is over {MAX_FILE_BYTES} bytes", fix="give a smaller file")
+    return path.read_text(encoding="utf-8", errors="replace")
