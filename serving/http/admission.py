@@ -1,9 +1,10 @@
 """Who may come in: a plain count while the server keeps pace, a short queue while it does not.
 
-A burst, or a handful of clients that each wait for their answer, queues up to `most`. Once somebody
-had to be refused, more comes in than can be answered, and a queue would only make everyone's answer
-late: until `calm_s` pass without a refusal only `busy_most` are inside, enough to keep the processor
-busy. So under lasting overload those who are let in wait for about one photograph, not for thirty.
+A burst, or a handful of clients that each wait for their answer, queues up to `most`. Once that is
+full, more comes in than can be answered, and a queue would only make everyone's answer late: until
+what is offered in a window could be answered in it, only `busy_most` are inside, enough to keep the
+processor busy. So under lasting overload those who are let in wait for about one photograph, not for
+thirty.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ _SMOOTHING = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Photographs inside at a time. `busy_most` holds while, and shortly after, some are refused."""
+    """Photographs inside at a time: `most`, and `busy_most` under overload.
+
+    Overload ends with a window of `window_s` in which no more was offered than `share` of what the
+    server could have answered.
+    """
 
     most: int = 32
     busy_most: int = 2
-    calm_s: float = 1.0
+    window_s: float = 0.5
+    share: float = 0.9
 
 
 class Admission:
@@ -31,42 +37,37 @@ class Admission:
 
     def __init__(self, bounds: Bounds, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.inside = 0
-        self.refused = 0
+        self.is_overloaded = False
         self.photo_s = 0.0
         """Smoothed seconds between two answers while there was work, 0 before the first."""
         self._bounds = bounds
         self._clock = clock
-        self._refused_at = float("-inf")
         self._busy_since = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many photographs may be inside now."""
-        calm = self._clock() - self._refused_at >= self._bounds.calm_s
-        return self._bounds.most if calm else self._bounds.busy_most
+        self._window_from = 0.0
+        self._offered = 0
 
     def refuses(self) -> bool:
-        """Whether a single photograph would be refused now; a refusal is counted."""
-        if self.inside < self.room:
+        """Whether one photograph is refused now. Counts as an offer only if it is."""
+        if self.inside < self._room():
             return False
-        self._refuse()
+        self._refuse(1)
         return True
 
     def enter(self, photos: int, *, deadline_at: float) -> Ticket:
         """Room for `photos`; a request always finds it in an empty server. RequestError 429."""
-        if self.inside and self.inside + photos > self.room:
-            self._refuse()
+        if self.inside and self.inside + photos > self._room():
+            self._refuse(photos)
             raise RequestError(
                 429, "busy", "more requests come than can be answered", "try again in a second"
             )
         now = self._clock()
         if now + (self.inside + photos) * self.photo_s > deadline_at:
-            self.refused += 1
             raise RequestError(
                 429, "would_be_late", "the answer would come after your deadline", "allow more time"
             )
         if not self.inside:
             self._busy_since = now
+        self._offered += photos
         self.inside += photos
         return Ticket(self, photos)
 
@@ -78,9 +79,24 @@ class Admission:
         self.photo_s += (took_s - self.photo_s) * (_SMOOTHING if self.photo_s else 1.0)
         self.inside -= photos
 
-    def _refuse(self) -> None:
-        self.refused += 1
-        self._refused_at = self._clock()
+    def _room(self) -> int:
+        if self.is_overloaded:
+            self._look_again()
+        return self._bounds.busy_most if self.is_overloaded else self._bounds.most
+
+    def _look_again(self) -> None:
+        """At the end of a window: was it more than could be answered?"""
+        now = self._clock()
+        elapsed_s = now - self._window_from
+        if elapsed_s >= self._bounds.window_s:
+            self.is_overloaded = self._offered * self.photo_s > self._bounds.share * elapsed_s
+            self._window_from, self._offered = now, 0
+
+    def _refuse(self, photos: int) -> None:
+        if not self.is_overloaded:
+            self.is_overloaded = True
+            self._window_from, self._offered = self._clock(), 0
+        self._offered += photos
 
 
 class Ticket:

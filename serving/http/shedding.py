@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import uuid
 from typing import Any, ClassVar, Final, Protocol
 
@@ -84,6 +85,9 @@ class SheddingProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        link = transport.get_extra_info("socket")
+        if link is not None:  # asyncio leaves Nagle's delay on sockets that were accepted
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         self._expect_head()

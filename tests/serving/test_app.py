@@ -79,7 +79,7 @@ def test_ping_answers_while_a_photo_is_worked_on() -> None:
 def test_too_many_at_once_are_refused_with_a_time_to_come_back() -> None:
     let_go = threading.Event()
     app, _ = make_app(
-        FakeNetwork(before=lambda: assert_set(let_go)), bounds=Bounds(most=2, calm_s=0)
+        FakeNetwork(before=lambda: assert_set(let_go)), bounds=Bounds(most=2, window_s=0)
     )
 
     async def scene() -> tuple[Got, list[Got], Got]:
@@ -101,7 +101,7 @@ def test_a_photo_that_takes_too_long_keeps_its_place_until_it_is_done() -> None:
     let_go = threading.Event()
     app, _ = make_app(
         FakeNetwork(before=lambda: assert_set(let_go)),
-        bounds=Bounds(most=1, calm_s=0),
+        bounds=Bounds(most=1, window_s=0),
         answer_timeout_s=0.05,
     )
 
