@@ -14,11 +14,16 @@ def cloud() -> None:
 
 @cloud.command()
 @click.option("--port", type=click.IntRange(1024, 65535), help="Default: PEDIGREE_PORT, else 4599.")
-def up(port: int | None) -> None:
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.0, max=1000.0, min_open=True),
+    help="Times as fast as real time that its waits pass: cooldowns, bakes, alarms (1).",
+)
+def up(port: int | None, speed: float | None) -> None:
     """Start it in the background; what was live when it stopped is live again."""
     from cli import local_cloud, show
 
-    url = local_cloud.start(Workspace.here().cloud_state, port)
+    url = local_cloud.start(Workspace.here().cloud_state, port, speed)
     show.say(f"AWS on this machine answers at {url}")
     show.say(f"any AWS client can use it: export AWS_ENDPOINT_URL={url}")
 
@@ -44,7 +49,8 @@ def status(as_json: bool) -> None:
     elif found is None:
         show.say("not running; start it with `pedigree cloud up`")
     else:
-        show.say(f"up at {found['url']} (process {found['pid']})")
+        pace = f", {found['speed']:g} times as fast" if found.get("speed", 1.0) != 1.0 else ""
+        show.say(f"up at {found['url']} (process {found['pid']}{pace})")
 
 
 @cloud.command()

@@ -62,8 +62,8 @@ def require_up(state: Path) -> str:
     return str(found["url"])
 
 
-def command(state: Path, port: int) -> list[str]:
-    """The command line of the server."""
+def command(state: Path, port: int, speed: float = 1.0) -> list[str]:
+    """The command line of the server; its clock runs `speed` times as fast as real time."""
     serve = shlex.join([sys.executable, "-m", "serving"])
     return [
         sys.executable,
@@ -75,18 +75,28 @@ def command(state: Path, port: int) -> list[str]:
         str(state),
         "--serve-command",
         serve,
+        "--speed",
+        f"{speed:g}",
     ]
 
 
-def start(state: Path, port: int | None = None) -> str:
-    """Start localaws in the background unless it runs already; returns its URL when it answers."""
+def start(state: Path, port: int | None = None, speed: float | None = None) -> str:
+    """Start localaws in the background unless it runs already; returns its URL when it answers.
+
+    Raises BusyError when one runs at another speed than the one asked for.
+    """
     found = address(state)
     if found is not None:
+        if speed not in (None, found.get("speed", 1.0)):
+            raise BusyError(
+                f"AWS on this machine runs already, at speed {found.get('speed', 1.0):g}",
+                fix="stop it with `pedigree cloud down`, then start it again",
+            )
         return str(found["url"])
     state.mkdir(parents=True, exist_ok=True)
     with (state / "server.log").open("ab") as log:
         server = subprocess.Popen(
-            command(state, port or port_wanted()),
+            command(state, port or port_wanted(), speed or 1.0),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -41,7 +41,8 @@ def _serve(
     arguments: argparse.Namespace, stop: threading.Event, build: BuildServices | None
 ) -> int:
     # Imported late: `--help` needs neither moto nor botocore.
-    from localaws.server import PortTaken, StateTaken, open_cloud, standard_services
+    from localaws.claims import PortTaken, StateTaken
+    from localaws.server import open_cloud, standard_services
 
     try:
         with open_cloud(

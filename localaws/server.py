@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localaws import __version__
 from localaws.account.records import Records
+from localaws.claims import StateTaken, bound, state_lock, write_atomically
 from localaws.clock import Clock, Timer
+from localaws.metrics.service import CloudWatch
 from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects
 from localaws.storage.s3 import S3
@@ -29,15 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("localaws")
 
-MOTO_SERVICES = ("cloudformation", "ec2", "iam", "logs", "monitoring", "ssm", "sts")
-
-
-class StateTaken(Exception):
-    """The state folder cannot be used: another localaws has it, or it cannot be made."""
-
-
-class PortTaken(Exception):
-    """Something else listens on the port."""
+MOTO_SERVICES = ("cloudformation", "ec2", "iam", "logs", "ssm", "sts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +42,7 @@ class Parts:
     objects: Objects
     records: Records
     settings: Settings
+    watch: CloudWatch
 
 
 class Service(Protocol):
@@ -88,8 +82,15 @@ class Cloud:
             settings.state_dir / "s3", clock=clock, bucket_exists=records.bucket_exists
         )
         self._closing.callback(objects.close)
+        watch = CloudWatch(store=store, clock=clock, settings=settings, forward=records.respond)
+        self._closing.callback(watch.close)
         self.parts = Parts(
-            store=store, clock=clock, objects=objects, records=records, settings=settings
+            store=store,
+            clock=clock,
+            objects=objects,
+            records=records,
+            settings=settings,
+            watch=watch,
         )
         self.request_log = RequestLog()
         try:
@@ -108,6 +109,7 @@ class Cloud:
         """Answer requests, resume the services, then say so in `address.json`."""
         for service in self._services:
             self._closing.callback(_close_service, service)
+        self.parts.watch.start()
         # Programs that are resumed may call back at once.
         self._server.start()
         for service in self._services:
@@ -117,8 +119,9 @@ class Cloud:
             "pid": os.getpid(),
             "port": self.settings.port,
             "started_at": round(time.time(), 3),
+            "speed": self.settings.speed,
         }
-        _write_atomically(self._address_path, json.dumps(address))
+        write_atomically(self._address_path, json.dumps(address))
 
     def close(self) -> None:
         """Take no more requests, end every service, close every file. Never raises."""
@@ -133,7 +136,8 @@ class Cloud:
     def _dispatcher(self) -> Dispatcher:
         parts = self.parts
         services: dict[str, Responder] = {
-            "s3": S3(parts.objects, parts.clock, parts.records.respond)
+            "s3": S3(parts.objects, parts.clock, parts.records.respond),
+            "monitoring": parts.watch,
         }
         interceptors: dict[str, Any] = {}
         for service in self._services:
@@ -147,6 +151,7 @@ class Cloud:
             pages={
                 "health": lambda: _health(services),
                 "requests": self.request_log.entries,
+                "clock": lambda: {"now": parts.clock.now(), "speed": self.settings.speed},
             },
             request_log=self.request_log,
             account_id=self.settings.account_id,
@@ -185,11 +190,12 @@ def standard_services(parts: Parts) -> Sequence[Service]:
         "processes": processes,
         "settings": parts.settings,
     }
-    sagemaker = SageMaker(**shared)
+    watch = parts.watch
+    sagemaker = SageMaker(**shared, watch=watch)
     autoscaling = Autoscaling(
         store=parts.store, clock=parts.clock, sagemaker=sagemaker, settings=parts.settings
     )
-    others = (sagemaker, Functions(**shared), Ec2(**shared), autoscaling)
+    others = (sagemaker, Functions(**shared, metrics=watch.data), Ec2(**shared), autoscaling)
     return (SharedProcesses(processes), *others)
 
 
@@ -227,7 +233,7 @@ def open_cloud(
     except OSError as error:
         text = f"the state folder {state_dir} cannot be made ({error.strerror}); change --state-dir"
         raise StateTaken(text) from error
-    with _state_lock(state_dir.resolve()) as folder, _bound(port) as server:
+    with state_lock(state_dir.resolve()) as folder, bound(port) as server:
         settings = Settings(
             state_dir=folder,
             port=server.port,
@@ -243,47 +249,3 @@ def open_cloud(
             yield cloud
         finally:
             cloud.close()
-
-
-@contextlib.contextmanager
-def _state_lock(state_dir: Path) -> Iterator[Path]:
-    with (state_dir / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            text = (
-                f"another localaws (pid {owner}) uses the state folder {state_dir}; "
-                "stop it, or name another folder with --state-dir"
-            )
-            raise StateTaken(text) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield state_dir
-
-
-@contextlib.contextmanager
-def _bound(port: int) -> Iterator[HttpServer]:
-    def not_ready(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        raise RuntimeError("a request came before the cloud was built")
-
-    try:
-        server = HttpServer(port, not_ready)
-    except OSError as error:
-        text = f"port {port} is in use: {error.strerror}; choose another with --port"
-        raise PortTaken(text) from error
-    try:
-        yield server
-    finally:
-        server.server_close()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    draft = path.with_suffix(".draft")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)

@@ -1,4 +1,4 @@
-"""moto in this process: the records of IAM, STS, EC2, CloudWatch, Logs, SSM, CloudFormation, S3."""
+"""moto in this process: the records of IAM, STS, EC2, Logs, SSM, CloudFormation, S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,7 +35,6 @@ from localaws.wire.scope import credential_scope, operation_name
 
 log = logging.getLogger("localaws.account.records")
 
-MAX_METRIC_POINTS = 200_000
 # moto answers these paths itself, whoever signed the request.
 _MOTO_PATHS = re.compile(r"/(moto-api|favicon\.ico$|latest/(meta-data|api)/)")
 
@@ -103,31 +102,6 @@ class Records:
             logs.ensure_log_stream(group, stream)
             # The backend's own method refuses the times of a clock that runs ahead.
             logs.groups[group].put_log_events(stream, events)
-
-    def put_metric(
-        self,
-        namespace: str,
-        name: str,
-        dimensions: Mapping[str, str],
-        value: float,
-        unit: str,
-        at: float | None = None,
-    ) -> None:
-        """One CloudWatch data point at epoch second `at` (now, if absent)."""
-        moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
-        datum = {
-            "MetricName": name,
-            "Value": value,
-            "Unit": unit,
-            "Timestamp": moment.replace(tzinfo=None),
-            "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
-        }
-        with self._lock:
-            cloudwatch = self._backend("cloudwatch")
-            cloudwatch.put_metric_data(namespace, [datum])
-            # moto keeps every point for ever and reads all of them at each query.
-            if len(cloudwatch.metric_data) > MAX_METRIC_POINTS:
-                del cloudwatch.metric_data[: MAX_METRIC_POINTS // 2]
 
     def close(self) -> None:
         """Empty moto's state, for the next `Records` in this process."""

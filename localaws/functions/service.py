@@ -18,7 +18,7 @@ from localaws.functions.environment import Environment
 from localaws.functions.events import EventQueue
 from localaws.functions.invoke import InvokeOperations
 from localaws.functions.invoker import Invoker
-from localaws.functions.metrics import MetricWriter
+from localaws.functions.metrics import FunctionMetrics
 from localaws.functions.names import ref_of_arn
 from localaws.functions.policies import PolicyOperations
 from localaws.functions.pool import IDLE_S, OnDemandPool
@@ -27,6 +27,7 @@ from localaws.functions.records import FunctionRecords, roll
 from localaws.functions.upkeep import Upkeep
 from localaws.functions.versions import VersionOperations
 from localaws.hosts.processes import Processes
+from localaws.metrics.data import MetricData
 from localaws.settings import Settings
 from localaws.storage.objects import Objects
 from localaws.store import Store
@@ -51,6 +52,7 @@ class Functions:
         records: Records,
         processes: Processes,
         settings: Settings,
+        metrics: MetricData,
         idle_s: float = IDLE_S,
     ) -> None:
         self._settings = settings
@@ -59,7 +61,7 @@ class Functions:
         self._clock = clock
         self._code = CodeStore(Path(settings.state_dir) / "lambda" / "code", objects)
         self._lines = LogLines(records, clock)
-        self._metrics = MetricWriter(records, clock.now)
+        self._metrics = FunctionMetrics(metrics)
         functions = FunctionRecords(store)
         self._on_demand = OnDemandPool(self._launch, clock, idle_s)
         self._provisioned = ProvisionedPool(self._launch)
@@ -111,7 +113,6 @@ class Functions:
         self._upkeep.close()
         self._on_demand.close()
         self._provisioned.close()
-        self._metrics.close()
         self._lines.close()
 
     def _run_event(

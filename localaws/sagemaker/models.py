@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localaws.account import roles
 from localaws.clock import Timer
+from localaws.sagemaker.hosting.serverless import check_serverless
 from localaws.sagemaker.listing import Columns, page
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.words import (
@@ -26,7 +27,8 @@ _CONFIG = "endpoint configuration"
 _MODEL_COLUMNS = Columns(name="ModelName")
 _CONFIG_COLUMNS = Columns(name="EndpointConfigName")
 _REFUSED_CONFIG = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
-_REFUSED_VARIANT = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling")
+_REFUSED_VARIANT = ("InstancePools", "ManagedInstanceScaling")
+_INSTANCES = ("InstanceType", "InitialInstanceCount")
 
 
 class Models:
@@ -147,6 +149,8 @@ class EndpointConfigs:
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) < len(names):
             raise invalid("Each VariantName must be unique within the endpoint configuration.")
+        if any("ServerlessConfig" in variant for variant in variants):
+            _check_serverless_config(params)
         doc = {key: value for key, value in params.items() if key != "Tags"}
         doc.update(
             EndpointConfigArn=config_arn,
@@ -190,8 +194,23 @@ class EndpointConfigs:
         for member in _REFUSED_VARIANT:
             if variant.get(member):
                 raise unsupported(member, "use InstanceType and InitialInstanceCount")
-        for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+        serverless = variant.get("ServerlessConfig")
+        if serverless is not None:
+            check_serverless(serverless)
+            if any(member in variant for member in _INSTANCES):
+                raise invalid(
+                    "ServerlessConfig cannot be given together with InstanceType and "
+                    "InitialInstanceCount."
+                )
+        for member in ("ModelName", *(_INSTANCES if serverless is None else ())):
             if member not in variant:
                 raise invalid(f"{member} is required for variant {variant['VariantName']}.")
         self._models.get(variant["ModelName"])
         return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _check_serverless_config(params: Params) -> None:
+    if len(params["ProductionVariants"]) > 1:
+        raise invalid("A serverless endpoint has exactly one production variant.")
+    if "DataCaptureConfig" in params:
+        raise invalid("DataCaptureConfig is not supported for serverless endpoints.")

@@ -8,9 +8,11 @@ from localaws.account.log_lines import LogLines
 from localaws.account.records import Records
 from localaws.clock import Timer
 from localaws.hosts.processes import Processes
-from localaws.sagemaker.endpoint_metrics import EndpointMetrics
-from localaws.sagemaker.endpoints import Endpoints
-from localaws.sagemaker.invocations import Invocations, RuntimeService
+from localaws.metrics.service import CloudWatch
+from localaws.sagemaker.hosting.capture import DataCapture
+from localaws.sagemaker.hosting.endpoints import Endpoints
+from localaws.sagemaker.hosting.invocations import Invocations, RuntimeService
+from localaws.sagemaker.hosting.metrics import EndpointMetrics
 from localaws.sagemaker.models import EndpointConfigs, Models
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.training_jobs import TrainingJobs
@@ -33,6 +35,7 @@ class SageMaker:
         records: Records,
         processes: Processes,
         settings: Settings,
+        watch: CloudWatch,
     ) -> None:
         self._logs = LogLines(records, clock)
         tags = Tags(store)
@@ -47,13 +50,14 @@ class SageMaker:
         self.training_jobs = TrainingJobs(store, tags, world)
         models = Models(store, tags, clock, objects, settings)
         configs = EndpointConfigs(store, tags, clock, models, settings)
-        self.metrics = EndpointMetrics(records, clock)
-        self.endpoints = Endpoints(store, tags, models, configs, world, self.metrics)
+        self.metrics = EndpointMetrics(watch.data)
+        self.endpoints = Endpoints(store, tags, models, configs, world, self.metrics, watch.alarms)
+        self._capture = DataCapture(objects, clock)
         control = _operations(tags, self.training_jobs, models, configs, self.endpoints)
         self.services: dict[str, ModelService | RuntimeService] = {
             "sagemaker": ModelService("sagemaker", control),
             "sagemaker-runtime": RuntimeService(
-                Invocations(self.endpoints, self.metrics, settings)
+                Invocations(self.endpoints, self.metrics, self._capture, settings)
             ),
         }
 
@@ -66,7 +70,7 @@ class SageMaker:
         """End everything."""
         self.training_jobs.close()
         self.endpoints.close()
-        self.metrics.close()
+        self._capture.close()
         self._logs.close()
 
 

@@ -29,7 +29,7 @@ class Capacity:
 
 
 class Variants(Protocol):
-    """What scaling asks of SageMaker: `localaws.sagemaker.endpoints.Endpoints`."""
+    """What scaling asks of SageMaker: `localaws.sagemaker.hosting.endpoints.Endpoints`."""
 
     def capacity(self, name: str, variant: str) -> Capacity | None:
         """None when there is no such variant."""
@@ -42,7 +42,7 @@ class Variants(Protocol):
 
 
 class Invocations(Protocol):
-    """Where the metric comes from: `localaws.sagemaker.endpoint_metrics.EndpointMetrics`."""
+    """Where the metric comes from: `localaws.sagemaker.hosting.metrics.EndpointMetrics`."""
 
     def per_instance_minutes(
         self, endpoint: str, variant: str, *, before: int, count: int

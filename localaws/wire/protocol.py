@@ -16,7 +16,7 @@ from typing import Any
 
 import botocore.session
 from botocore import xform_name
-from botocore.model import OperationModel, ServiceModel
+from botocore.model import OperationModel, ServiceModel, StructureShape
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException
 
@@ -30,7 +30,8 @@ OPERATION_KEY = "localaws.operation"
 PARAMS_KEY = "localaws.params"
 ERROR_KEY = "localaws.error"
 
-_CONSTRAINT_CODES = {"sagemaker-runtime": "ValidationError"}
+_CONSTRAINT_CODES = {"sagemaker-runtime": "ValidationError", "cloudwatch": "ValidationError"}
+_SPOKEN = ("json", "rest-json")
 _LAMBDA_RUNTIME_PREFIX = "1 validation error detected: Value '"
 
 
@@ -67,7 +68,9 @@ class AwsError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
+class Found:
+    """The operation of a request, with the labels of its path."""
+
     operation: OperationModel
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,9 +95,11 @@ class ModelService:
         self.service_name = service_name
         self._handlers = handlers
         self._model = load_model(service_name)
-        self._protocol: str = self._model.metadata["protocol"]
-        if self._protocol not in ("json", "rest-json"):
-            raise ValueError(f"{service_name} speaks {self._protocol}; only json and rest-json")
+        protocols = self._model.metadata.get("protocols", [self._model.metadata["protocol"]])
+        spoken = [protocol for protocol in _SPOKEN if protocol in protocols]
+        if not spoken:
+            raise ValueError(f"{service_name} speaks {protocols}; only json and rest-json")
+        self._protocol = spoken[0]
         self._routes: list[Route] = (
             compile_routes(self._model) if self._protocol == "rest-json" else []
         )
@@ -110,7 +115,7 @@ class ModelService:
             params = self._params(request, found)
             request.environ[PARAMS_KEY] = params
             answer = self._method(operation)(params, caller)
-            response = write_answer(operation, answer, self._content_type())
+            response = self._write(operation, answer)
         except AwsError as error:
             response = self._write_error(request, error)
         except HTTPException as error:  # The body is too long, or ended early.
@@ -127,7 +132,7 @@ class ModelService:
         response.headers["x-amzn-RequestId"] = request_id
         return response
 
-    def _find(self, request: Request) -> _Found:
+    def _find(self, request: Request) -> Found:
         if self._protocol == "json":
             name = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
             if name not in self._model.operation_names:
@@ -136,23 +141,29 @@ class ModelService:
                     f"{self.service_name} has no operation {name!r}",
                     status=404,
                 )
-            return _Found(operation=self._model.operation_model(name))
+            return Found(operation=self._model.operation_model(name))
         for route in self._routes:
             labels = route.match(request)
             if labels is not None:
-                return _Found(operation=self._model.operation_model(route.operation), labels=labels)
+                return Found(operation=self._model.operation_model(route.operation), labels=labels)
         text = f"{self.service_name} has no operation for {request.method} {request.path}"
         raise AwsError("UnknownOperationException", text, status=404)
 
-    def _params(self, request: Request, found: _Found) -> dict[str, Any]:
+    def _params(self, request: Request, found: Found) -> dict[str, Any]:
         try:
-            params = read_params(request, found.operation, found.labels)
+            params = self._read(request, found)
         except Unreadable as error:
             raise AwsError("SerializationException", str(error)) from error
         problems = violations(params, found.operation.input_shape)
         if problems:
             raise self._constraint_error(problems)
         return params
+
+    def _read(self, request: Request, found: Found) -> dict[str, Any]:
+        return read_params(request, found.operation, found.labels)
+
+    def _write(self, operation: OperationModel, answer: Mapping[str, Any] | None) -> Response:
+        return write_answer(operation, answer, self._content_type())
 
     def _constraint_error(self, problems: list[str]) -> AwsError:
         plural = "errors" if len(problems) > 1 else "error"
@@ -181,15 +192,26 @@ class ModelService:
 
     def _write_error(self, request: Request, error: AwsError) -> Response:
         request.environ[ERROR_KEY] = error.code
-        shape = next((s for s in self._model.error_shapes if s.error_code == error.code), None)
+        shape = self._shape_of(error)
         members = shape.members if shape else {}
         body: dict[str, Any] = {"__type": error.code, **error.fields}
         body["Message" if "Message" in members else "message"] = error.message
         if self.service_name == "lambda":
             body.setdefault("Type", "User" if error.status < 500 else "Service")
-        status = error.status
-        if shape and status == 400:
-            status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
+        status = self._with_status(error).status
         response = Response(json.dumps(body), status=status, content_type=self._content_type())
         response.headers["x-amzn-errortype"] = error.code
+        if "awsQueryCompatible" in self._model.metadata:
+            side = "Sender" if status < 500 else "Receiver"
+            response.headers["x-amzn-query-error"] = f"{error.code};{side}"
         return response
+
+    def _shape_of(self, error: AwsError) -> StructureShape | None:
+        return next((s for s in self._model.error_shapes if s.error_code == error.code), None)
+
+    def _with_status(self, error: AwsError) -> AwsError:
+        shape = self._shape_of(error)
+        if shape is None or error.status != 400:
+            return error
+        status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
+        return AwsError(error.code, error.message, status=status, fields=error.fields)

@@ -131,7 +131,7 @@ def _json_body(request: Request) -> dict[str, Any]:
 
 def _label(request: Request, labels: Mapping[str, str], name: str, member: Shape) -> Any:
     text = labels.get(member.serialization.get("name", name))
-    return None if text is None else _from_text(text, member, name)
+    return None if text is None else from_text(text, member, name)
 
 
 def _query(request: Request, labels: Mapping[str, str], name: str, member: Shape) -> Any:
@@ -140,14 +140,14 @@ def _query(request: Request, labels: Mapping[str, str], name: str, member: Shape
     wire_name = member.serialization.get("name", name)
     if member.type_name == "list":
         texts = request.args.getlist(wire_name)
-        return [_from_text(text, member.member, name) for text in texts] or None
+        return [from_text(text, member.member, name) for text in texts] or None
     text = request.args.get(wire_name)
-    return None if text is None else _from_text(text, member, name)
+    return None if text is None else from_text(text, member, name)
 
 
 def _header(request: Request, labels: Mapping[str, str], name: str, member: Shape) -> Any:
     text = request.headers.get(member.serialization.get("name", name))
-    return None if text is None else _from_text(text, member, name)
+    return None if text is None else from_text(text, member, name)
 
 
 def _headers(request: Request, labels: Mapping[str, str], name: str, member: Shape) -> Any:
@@ -168,7 +168,8 @@ _LOCATIONS: dict[str, Callable[[Request, Mapping[str, str], str, Shape], Any]] =
 }
 
 
-def _from_text(text: str, shape: Shape, name: str) -> Any:
+def from_text(text: str, shape: Shape, name: str) -> Any:
+    """A scalar from its text. Raises `Unreadable`."""
     kind = shape.type_name
     try:
         if kind in ("integer", "long"):

@@ -49,6 +49,7 @@ def lambda_only(parts: Parts) -> Sequence[Service]:
         records=parts.records,
         processes=processes,
         settings=parts.settings,
+        metrics=parts.watch.data,
     )
     return (SharedProcesses(processes), functions)
 

@@ -89,6 +89,8 @@ _UNIT = {
     "test_archives.py",
     "test_listing.py",
     "test_log_lines.py",
+    "test_metrics.py",
+    "test_deployment.py",
 }
 
 

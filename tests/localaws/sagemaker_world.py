@@ -28,7 +28,11 @@ def sagemaker_services(parts: Parts) -> Sequence[Service]:
         "settings": parts.settings,
     }
     sagemaker = SageMaker(
-        **shared, objects=parts.objects, records=parts.records, processes=processes
+        **shared,
+        objects=parts.objects,
+        records=parts.records,
+        processes=processes,
+        watch=parts.watch,
     )
     return (Closing(processes), sagemaker, Autoscaling(**shared, sagemaker=sagemaker))
 

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.account.journal import Journal
-from localaws.account.records import MAX_METRIC_POINTS, Records
+from localaws.account.records import Records
 from localaws.server import open_cloud
 from localaws.store import Store
 from tests.localaws.conftest import Client, StartCloud, no_services
@@ -170,7 +169,7 @@ def test_what_was_deleted_stays_deleted_and_leaves_no_trace(life: Life) -> None:
     assert life.journal() == ["PutParameter"]
 
 
-def test_alarms_survive_but_data_points_are_not_journaled(life: Life) -> None:
+def test_alarms_survive_and_data_points_do_not(life: Life) -> None:
     def make(client: Client) -> None:
         cloudwatch = client.client("cloudwatch")
         cloudwatch.put_metric_alarm(
@@ -186,7 +185,7 @@ def test_alarms_survive_but_data_points_are_not_journaled(life: Life) -> None:
         cloudwatch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "m", "Value": 1}])
 
     life(make)
-    assert life.journal() == ["PutMetricAlarm"]
+    assert life.journal() == []
     found = life(lambda client: client.client("cloudwatch").describe_alarms())
     assert [alarm["AlarmName"] for alarm in found["MetricAlarms"]] == ["slow"]
 
@@ -301,34 +300,6 @@ def test_put_logs_makes_group_and_stream_and_takes_any_time(core: Client) -> Non
         logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="job/"
     )["logStreams"]
     assert [stream["logStreamName"] for stream in streams] == ["job/algo-1"]
-
-
-def test_put_metric_is_found_by_its_dimensions(core: Client) -> None:
-    records = core.cloud.parts.records
-    dimensions = {"EndpointName": "dogs", "VariantName": "AllTraffic"}
-    for value in (1.0, 2.0):
-        records.put_metric("AWS/SageMaker", "Invocations", dimensions, value, "None")
-    now = datetime.now(UTC)
-    found = core.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName="Invocations",
-        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-        StartTime=now - timedelta(minutes=5),
-        EndTime=now + timedelta(minutes=5),
-        Period=3600,
-        Statistics=["Sum", "SampleCount"],
-    )["Datapoints"]
-    assert sum(point["Sum"] for point in found) == 3.0
-    assert sum(point["SampleCount"] for point in found) == 2.0
-
-
-def test_metrics_do_not_grow_without_end(records: Records) -> None:
-    points = records._backend("cloudwatch").metric_data
-    records.put_metric("N", "m", {}, 0.0, "None", at=1.0)
-    points.extend(points * MAX_METRIC_POINTS)
-    records.put_metric("N", "m", {}, 1.0, "None")
-    assert len(points) < MAX_METRIC_POINTS
-    assert points[-1].value == 1.0
 
 
 def test_calls_from_many_threads_are_all_kept(start_cloud: StartCloud, tmp_path: Path) -> None:

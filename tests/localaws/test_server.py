@@ -22,7 +22,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug import Request, Response
 
-from localaws.server import Cloud, Parts, PortTaken, Service, StateTaken, open_cloud
+from localaws.claims import PortTaken, StateTaken
+from localaws.server import Cloud, Parts, Service, open_cloud
 from localaws.wire.http_server import HttpServer
 from localaws.wire.protocol import Caller
 from tests.localaws.conftest import Client, StartCloud, fetch, no_services

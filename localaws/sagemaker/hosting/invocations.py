@@ -6,15 +6,24 @@ import json
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from werkzeug import Request, Response
 
-from localaws.sagemaker.endpoint_metrics import EndpointMetrics
-from localaws.sagemaker.endpoints import Endpoints
-from localaws.sagemaker.fleets import Fleet, FleetClosed, NoHealthyInstance
-from localaws.sagemaker.hosting import Fleets
-from localaws.sagemaker.instances import LOG_GROUP, Instance
-from localaws.sagemaker.model_server import MAX_BODY_BYTES, Broken, Reply, TimedOut, Unreachable
+from localaws.sagemaker.hosting.capture import DataCapture, Exchange
+from localaws.sagemaker.hosting.endpoints import Endpoints
+from localaws.sagemaker.hosting.fleets import FleetClosed, NoHealthyInstance
+from localaws.sagemaker.hosting.instances import LOG_GROUP, Instance
+from localaws.sagemaker.hosting.metrics import EndpointMetrics
+from localaws.sagemaker.hosting.model_server import (
+    MAX_BODY_BYTES,
+    Broken,
+    Reply,
+    TimedOut,
+    Unreachable,
+)
+from localaws.sagemaker.hosting.serverless import FleetFull
+from localaws.sagemaker.hosting.traffic import Side, VariantFleet
 from localaws.sagemaker.words import Doc, Params
 from localaws.settings import Settings
 from localaws.wire.protocol import AwsError, Caller, ModelService
@@ -33,6 +42,9 @@ _TIMED_OUT = (
 _SUCCESS = range(200, 300)
 _CLIENT_ERRORS = range(400, 500)
 _SWAPS = 5
+_TOO_MANY, _UNAVAILABLE, _TOO_LARGE = 429, 503, 500
+# An instance that was waited for longer than this was started for the request.
+_COLD_S = 0.02
 
 
 class Invocations:
@@ -42,11 +54,13 @@ class Invocations:
         self,
         endpoints: Endpoints,
         metrics: EndpointMetrics,
+        capture: DataCapture,
         settings: Settings,
         chance: random.Random | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._metrics = metrics
+        self._capture = capture
         self._settings = settings
         self._chance = chance or random.SystemRandom()
 
@@ -59,18 +73,21 @@ class Invocations:
             if params.get(member):
                 raise AwsError("ValidationError", f"{member} is not valid for endpoint {name}.")
         headers = {header: params[key] for key, header in _PASSED.items() if key in params}
-        variant, fleet, reply, model_s = self._ask(params, headers)
+        side, variant, told = self._ask(params, headers)
         total_s = time.perf_counter() - started
+        reply = told.reply
         self._metrics.record(
             name,
             variant,
-            instances=fleet.size,
-            status=reply.status or 500,
-            model_us=model_s * 1e6,
-            overhead_us=(total_s - model_s) * 1e6,
+            side.config,
+            instances=side.fleets[variant].size,
+            status=reply.status if reply.body is not None else _TOO_LARGE,
+            model_us=told.model_s * 1e6,
+            overhead_us=(total_s - told.model_s) * 1e6,
         )
         if reply.status not in _SUCCESS or reply.body is None:
             raise self._model_error(name, reply)
+        self._capture.note(side.capture, name, variant, _exchange(params, reply, reply.body))
         return {
             "Body": reply.body,
             "ContentType": reply.headers.get("content-type"),
@@ -78,39 +95,41 @@ class Invocations:
             "InvokedProductionVariant": variant,
         }
 
-    def _ask(self, params: Params, headers: Mapping[str, str]) -> tuple[str, Fleet, Reply, float]:
-        """The variant, its fleet, the answer and the seconds that the model took."""
+    def _ask(self, params: Params, headers: Mapping[str, str]) -> tuple[Side, str, Told]:
+        """The side and the variant that were asked, and what came back."""
+        name = params["EndpointName"]
         for _ in range(_SWAPS):
-            fleets = self._endpoints.serving(params["EndpointName"])
-            if not fleets:
-                raise self._not_found(params["EndpointName"])
-            variant = self._choose(params, fleets)
+            side, variant = self._choose(params)
             try:
-                return (
-                    variant,
-                    fleets[variant],
-                    *_try_instances(fleets[variant], params["Body"], headers),
-                )
+                told = _try_instances(side.fleets[variant], params["Body"], headers)
             except FleetClosed:
                 continue  # An update replaced the fleet between two lines.
+            except FleetFull as error:
+                self._metrics.record_refusal(name, variant, side.config, _TOO_MANY)
+                text = "Rate exceeded: the variant's MaxConcurrency is reached."
+                raise AwsError("ThrottlingException", text, status=_TOO_MANY) from error
+            except (NoHealthyInstance, Broken) as error:
+                self._metrics.record_refusal(name, variant, side.config, _UNAVAILABLE)
+                raise _unavailable() from error
+            if told.setup_s:
+                self._metrics.record_start(name, variant, side.config, told.setup_s * 1e6)
+            return side, variant, told
         raise _unavailable()
 
-    def _choose(self, params: Params, fleets: Fleets) -> str:
+    def _choose(self, params: Params) -> tuple[Side, str]:
+        traffic = self._endpoints.serving(params["EndpointName"])
+        if traffic is None:
+            raise self._not_found(params["EndpointName"])
         target: str | None = params.get("TargetVariant")
-        if target is not None:
-            if target not in fleets:
-                raise AwsError(
-                    "ValidationError",
-                    f"Variant {target} of endpoint {params['EndpointName']} not found.",
-                )
-            return target
-        if len(fleets) == 1:
-            return next(iter(fleets))
-        weights = self._endpoints.weights(params["EndpointName"])
-        shares = [weights.get(name, 0.0) for name in fleets]
-        if not sum(shares):
+        chosen = traffic.choose(target, self._chance)
+        if chosen is not None:
+            return chosen
+        if target is None:
             raise AwsError("ValidationError", "No variant has a weight above 0.")
-        return self._chance.choices(list(fleets), shares)[0]
+        raise AwsError(
+            "ValidationError",
+            f"Variant {target} of endpoint {params['EndpointName']} not found.",
+        )
 
     def _not_found(self, name: str) -> AwsError:
         text = f"Endpoint {name} of account {self._settings.account_id} not found."
@@ -136,25 +155,45 @@ class Invocations:
         return AwsError("ModelError", message, status=MODEL_ERROR, fields=fields)
 
 
-def _try_instances(fleet: Fleet, body: bytes, headers: Mapping[str, str]) -> tuple[Reply, float]:
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The container's answer, the seconds it took, and those until an instance was there."""
+
+    reply: Reply
+    model_s: float
+    setup_s: float = 0.0
+
+
+def _try_instances(fleet: VariantFleet, body: bytes, headers: Mapping[str, str]) -> Told:
     """Ask one instance; another only where the first surely never saw the request."""
     tried: list[Instance] = []
     while True:
+        asked = time.perf_counter()
         try:
-            with fleet.borrow(besides=tried) as instance:
+            with fleet.borrow(tried) as instance:
                 tried.append(instance)
                 server, started = instance.server, time.perf_counter()
                 if server is None:
                     continue
                 reply = server.invoke(body, headers)
-                return reply, time.perf_counter() - started
+                setup_s = started - asked if started - asked > _COLD_S else 0.0
+                return Told(reply=reply, model_s=time.perf_counter() - started, setup_s=setup_s)
         except Unreachable:
             continue
-        except (NoHealthyInstance, Broken) as error:
-            raise _unavailable() from error
         except TimedOut:
             reply = Reply(status=0, headers={}, body=_TIMED_OUT.encode())
-            return reply, time.perf_counter() - started
+            return Told(reply=reply, model_s=time.perf_counter() - started)
+
+
+def _exchange(params: Params, reply: Reply, answer: bytes) -> Exchange:
+    return Exchange(
+        content_type=params.get("ContentType", ""),
+        body=params["Body"],
+        answer_type=reply.headers.get("content-type", ""),
+        answer=answer,
+        inference_id=params.get("InferenceId"),
+        custom_attributes=params.get("CustomAttributes"),
+    )
 
 
 def _text(reply: Reply) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from localaws.sagemaker.instances import HEALTH_LIMIT_S, InstanceSpec
+from localaws.sagemaker.hosting.instances import HEALTH_LIMIT_S, InstanceSpec
 from localaws.sagemaker.models import Models, container_of
 from localaws.sagemaker.words import Doc, Params
 
+# Between these no other change is begun.
 BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
@@ -17,21 +18,39 @@ def variants_of(config: Doc, models: Models) -> list[Doc]:
 
     A copy: deleting the configuration or a model later does not touch a live endpoint.
     """
+    return [_new_variant(variant, models) for variant in config["ProductionVariants"]]
+
+
+def _new_variant(variant: Doc, models: Models) -> Doc:
+    doc = {
+        "VariantName": variant["VariantName"],
+        "InstanceType": variant.get("InstanceType", ""),
+        "Container": container_of(models.get(variant["ModelName"])),
+        "HealthLimit": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_LIMIT_S),
+        "CurrentWeight": variant["InitialVariantWeight"],
+        "DesiredWeight": variant["InitialVariantWeight"],
+        "CurrentInstanceCount": 0,
+        "DesiredInstanceCount": variant.get("InitialInstanceCount", 0),
+    }
+    if "ServerlessConfig" in variant:
+        doc["ServerlessConfig"] = variant["ServerlessConfig"]
+    return doc
+
+
+def settled(variants: Iterable[Doc]) -> list[Doc]:
+    """The variants with all that they asked for, and no deployment under way."""
     return [
         {
-            "VariantName": variant["VariantName"],
-            "InstanceType": variant["InstanceType"],
-            "Container": container_of(models.get(variant["ModelName"])),
-            "HealthLimit": variant.get(
-                "ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_LIMIT_S
-            ),
-            "CurrentWeight": variant["InitialVariantWeight"],
-            "DesiredWeight": variant["InitialVariantWeight"],
-            "CurrentInstanceCount": 0,
-            "DesiredInstanceCount": variant["InitialInstanceCount"],
+            **{key: value for key, value in variant.items() if key != "Status"},
+            "CurrentInstanceCount": variant["DesiredInstanceCount"],
         }
-        for variant in config["ProductionVariants"]
+        for variant in variants
     ]
+
+
+def weights_of(variants: Iterable[Doc]) -> dict[str, float]:
+    """Each variant's weight."""
+    return {one["VariantName"]: one["CurrentWeight"] for one in variants}
 
 
 def retain(variants: Iterable[Doc], present: Iterable[Doc], excluded: Iterable[str]) -> None:
@@ -75,6 +94,9 @@ def described(doc: Doc) -> dict[str, Any]:
         "LastDeploymentConfig",
     )
     answer = {key: doc[key] for key in shown if key in doc}
+    capture = doc.get("DataCaptureConfig")
+    if capture:
+        answer["DataCaptureConfig"] = _capture_summary(capture)
     answer["ProductionVariants"] = [_variant(one, doc["CreationTime"]) for one in doc["Variants"]]
     if "Pending" in doc:
         pending = doc["Pending"]
@@ -82,8 +104,7 @@ def described(doc: Doc) -> dict[str, Any]:
             "EndpointConfigName": pending["EndpointConfigName"],
             "StartTime": pending["StartTime"],
             "ProductionVariants": [
-                {**_variant(one, pending["StartTime"]), "InstanceType": one["InstanceType"]}
-                for one in pending["Variants"]
+                _pending_variant(one, pending["StartTime"]) for one in pending["Variants"]
             ],
         }
     return answer
@@ -91,7 +112,7 @@ def described(doc: Doc) -> dict[str, Any]:
 
 def _variant(variant: Doc, resolved_at: float) -> Doc:
     image = variant["Container"]["Image"]
-    return {
+    shown: Doc = {
         "VariantName": variant["VariantName"],
         "DeployedImages": [
             {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": resolved_at}
@@ -106,16 +127,41 @@ def _variant(variant: Doc, resolved_at: float) -> Doc:
             )
         },
     }
+    if "Status" in variant:
+        shown["VariantStatus"] = [variant["Status"]]
+    if "ServerlessConfig" in variant:
+        config = variant["ServerlessConfig"]
+        shown |= {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
+    return shown
 
 
-def new_document(name: str, endpoint_arn: str, config: str, variants: list[Doc], now: float) -> Doc:
-    """An endpoint that is being created."""
+def _pending_variant(variant: Doc, began_at: float) -> Doc:
+    kind = variant["InstanceType"]
+    return {**_variant(variant, began_at), **({"InstanceType": kind} if kind else {})}
+
+
+def _capture_summary(capture: Doc) -> Doc:
+    enabled = capture.get("EnableCapture", True)
     return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+        "DestinationS3Uri": capture["DestinationS3Uri"],
+        "KmsKeyId": capture.get("KmsKeyId", ""),
+    }
+
+
+def new_document(name: str, endpoint_arn: str, config: Doc, variants: list[Doc], now: float) -> Doc:
+    """An endpoint that is being created."""
+    doc = {
         "EndpointName": name,
         "EndpointArn": endpoint_arn,
-        "EndpointConfigName": config,
+        "EndpointConfigName": config["EndpointConfigName"],
         "EndpointStatus": "Creating",
         "CreationTime": now,
         "LastModifiedTime": now,
         "Variants": variants,
     }
+    if "DataCaptureConfig" in config:
+        doc["DataCaptureConfig"] = config["DataCaptureConfig"]
+    return doc

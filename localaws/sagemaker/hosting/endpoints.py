@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from localaws.sagemaker.endpoint_document import (
+from localaws.metrics.alarms import AlarmBook
+from localaws.sagemaker.hosting.capture import check_destination
+from localaws.sagemaker.hosting.deployment import deployment_of
+from localaws.sagemaker.hosting.document import (
     BUSY,
     described,
     excluded_properties,
@@ -15,8 +18,11 @@ from localaws.sagemaker.endpoint_document import (
     retain,
     variants_of,
 )
-from localaws.sagemaker.endpoint_metrics import EndpointMetrics
-from localaws.sagemaker.hosting import Fleets, Hosting
+from localaws.sagemaker.hosting.lifecycle import Hosting
+from localaws.sagemaker.hosting.metrics import EndpointMetrics
+from localaws.sagemaker.hosting.serverless import check_serverless
+from localaws.sagemaker.hosting.stage import Stage
+from localaws.sagemaker.hosting.traffic import Traffic
 from localaws.sagemaker.listing import Columns, page
 from localaws.sagemaker.models import EndpointConfigs, Models
 from localaws.sagemaker.tags import Tags
@@ -28,7 +34,6 @@ from localaws.sagemaker.words import (
     could_not_find,
     in_progress,
     invalid,
-    unsupported,
 )
 from localaws.sagemaker.world import World
 from localaws.scaling.loop import Capacity
@@ -36,7 +41,8 @@ from localaws.store import Store
 from localaws.wire.protocol import Caller
 
 # Statuses in which an endpoint answers requests.
-_ANSWERING = ("InService", "Updating", "SystemUpdating", "RollingBack")
+_ANSWERING = ("InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed")
+_UPDATABLE = ("InService", "UpdateRollbackFailed")
 _RESUME_S = 50.0
 _RESUME_POLL_S = 0.02
 _COLUMNS = Columns(name="EndpointName", status="EndpointStatus")
@@ -54,6 +60,7 @@ class Endpoints:
         configs: EndpointConfigs,
         world: World,
         metrics: EndpointMetrics,
+        alarms: AlarmBook,
     ) -> None:
         self._table = store.table("endpoints")
         self._tags = tags
@@ -61,7 +68,9 @@ class Endpoints:
         self._configs = configs
         self._world = world
         self._lock = threading.Lock()
-        self._hosting = Hosting(self._table, world, metrics)
+        self._alarms = alarms
+        self._stage = Stage(self._table, world)
+        self._hosting = Hosting(self._stage, metrics, alarms.tripped)
         self._scaled: set[tuple[str, str]] = set()
 
     def start(self) -> None:
@@ -71,10 +80,11 @@ class Endpoints:
             status = doc["EndpointStatus"]
             if status == "Deleting":
                 self._hosting.delete(name)
+            elif status == "Updating" and "Pending" in doc:
+                self._hosting.resume_update(name)
             elif status != "Failed":
-                if "Pending" in doc:
-                    del doc["Pending"]
-                    doc["FailureReason"] = "localaws went down during the update; update again."
+                # An update that was being rolled back is given up: the old fleet comes up.
+                doc.pop("Pending", None)
                 doc["EndpointStatus"] = "Creating" if status == "Creating" else "SystemUpdating"
                 self._table.put(name, doc)
                 self._hosting.create(name)
@@ -92,15 +102,12 @@ class Endpoints:
             if self._table.get(name) is not None:
                 raise already_exists("endpoint", endpoint_arn)
             config = self._configs.get(params["EndpointConfigName"])
-            _deployment_wait_s(params)
             variants = variants_of(config, self._models)
-            doc = new_document(
-                name,
-                endpoint_arn,
-                params["EndpointConfigName"],
-                variants,
-                self._world.clock.now(),
-            )
+            self._check_deployment(params.get("DeploymentConfig", {}), variants)
+            check_destination(config, self._world.objects)
+            doc = new_document(name, endpoint_arn, config, variants, self._world.clock.now())
+            if "DeploymentConfig" in params:
+                doc["LastDeploymentConfig"] = params["DeploymentConfig"]
             self._table.put(name, doc)
         self._tags.set(endpoint_arn, params.get("Tags", []))
         self._hosting.create(name)
@@ -119,27 +126,34 @@ class Endpoints:
         return {"Endpoints": summaries, "NextToken": token}
 
     def update_endpoint(self, params: Params, caller: Caller) -> Doc:
-        """SageMaker UpdateEndpoint: a second fleet takes over once it is healthy."""
+        """SageMaker UpdateEndpoint: a second fleet takes over as the DeploymentConfig says."""
         del caller
         name, now = params["EndpointName"], self._world.clock.now()
         with self._lock:
-            doc = self._idle(name)
+            doc = self._idle(name, _UPDATABLE)
             config = self._configs.get(params["EndpointConfigName"])
             # AWS reads the present configuration too, and fails when it was deleted.
             self._configs.get(doc["EndpointConfigName"])
-            wait_s = _deployment_wait_s(params)
             variants = variants_of(config, self._models)
+            capture = config.get("DataCaptureConfig")
             if params.get("RetainAllVariantProperties"):
-                retain(variants, doc["Variants"], excluded_properties(params))
+                excluded = excluded_properties(params)
+                retain(variants, doc["Variants"], excluded)
+                if "DataCaptureConfig" not in excluded:
+                    capture = doc.get("DataCaptureConfig", capture)
+            deployment = _deployment_config(params, doc)
+            self._check_deployment(deployment, variants)
+            check_destination(config, self._world.objects)
             self._refuse_scaled(name, doc["Variants"], variants)
             doc["Pending"] = {
                 "EndpointConfigName": params["EndpointConfigName"],
                 "Variants": variants,
                 "StartTime": now,
-                "WaitSeconds": wait_s,
+                "DeploymentConfig": deployment,
+                **({"DataCaptureConfig": capture} if capture else {}),
             }
-            if "DeploymentConfig" in params:
-                doc["LastDeploymentConfig"] = params["DeploymentConfig"]
+            if deployment:
+                doc["LastDeploymentConfig"] = deployment
             doc.pop("FailureReason", None)
             self._table.put(name, {**doc, "EndpointStatus": "Updating", "LastModifiedTime": now})
         self._hosting.update(name)
@@ -164,26 +178,25 @@ class Endpoints:
         self._hosting.delete(name)
         return {}
 
-    def serving(self, name: str) -> Fleets | None:
+    def serving(self, name: str) -> Traffic | None:
         """What answers for the endpoint, or None. After a restart, waits until it is up again."""
         deadline = time.monotonic() + _RESUME_S
-        while not (fleets := self._hosting.fleets(name)):
+        while (traffic := self._stage.traffic(name)) is None:
             doc = self._table.get(name)
             if doc is None or doc["EndpointStatus"] not in _ANSWERING:
                 return None
             if time.monotonic() > deadline:
                 return None
             time.sleep(_RESUME_POLL_S)
-        return fleets
+        return traffic
 
-    def fleets(self, name: str) -> Fleets | None:
-        """What answers invocations of the endpoint; None when there is nothing to ask."""
-        return self._hosting.fleets(name)
-
-    def weights(self, name: str) -> dict[str, float]:
-        """Each variant's share of the traffic."""
-        doc = self._table.get(name)
-        return {one["VariantName"]: one["CurrentWeight"] for one in doc["Variants"]} if doc else {}
+    def kill_instance(self, name: str, variant: str | None = None) -> bool:
+        """End the program of one instance with SIGKILL; False when there is none."""
+        traffic = self._stage.traffic(name)
+        fleets = traffic.main.fleets if traffic else {}
+        return any(
+            fleet.kill() for key, fleet in fleets.items() if variant is None or key == variant
+        )
 
     def capacity(self, name: str, variant: str) -> Capacity | None:
         """The variant as it is to be; None when there is no such."""
@@ -208,7 +221,7 @@ class Endpoints:
 
     def _scale(self, name: str, wishes: Mapping[str, Params]) -> str:
         with self._lock:
-            doc = self._idle(name)
+            doc = self._idle(name, ("InService",))
             variants = {one["VariantName"]: one for one in doc["Variants"]}
             unknown = sorted(set(wishes) - set(variants))
             if unknown:
@@ -227,17 +240,26 @@ class Endpoints:
             raise could_not_find("endpoint", arn(self._world.settings, "endpoint", name))
         return doc
 
-    def _idle(self, name: str) -> Doc:
+    def _idle(self, name: str, statuses: Sequence[str]) -> Doc:
         doc = self._get(name)
         if doc["EndpointStatus"] in BUSY:
             raise in_progress(doc["EndpointArn"])
-        if doc["EndpointStatus"] != "InService":
+        if doc["EndpointStatus"] not in statuses:
             status = doc["EndpointStatus"]
             raise invalid(
                 f'Cannot update endpoint "{doc["EndpointArn"]}" in status {status}. Delete it and '
                 "create it again."
             )
         return doc
+
+    def _check_deployment(self, config: Params, variants: list[Doc]) -> None:
+        plan = deployment_of(config, variants)
+        missing = [name for name in plan.alarms if self._alarms.get(name) is None]
+        if missing:
+            raise invalid(
+                f"The following CloudWatch alarms do not exist: {', '.join(missing)}. Create them "
+                "before they are named in AutoRollbackConfiguration."
+            )
 
     def _refuse_scaled(self, name: str, old: list[Doc], new: list[Doc]) -> None:
         types = {one["VariantName"]: one["InstanceType"] for one in new}
@@ -251,9 +273,16 @@ class Endpoints:
 
 
 def _apply_wish(variant: Doc, wish: Params) -> None:
+    serverless = variant.get("ServerlessConfig")
     if "ServerlessUpdateConfig" in wish:
-        raise unsupported("ServerlessUpdateConfig", "use DesiredInstanceCount")
+        if serverless is None:
+            raise invalid("ServerlessUpdateConfig is valid for serverless variants only.")
+        changed = {**serverless, **wish["ServerlessUpdateConfig"]}
+        check_serverless(changed)
+        variant["ServerlessConfig"] = changed
     if "DesiredInstanceCount" in wish:
+        if serverless is not None:
+            raise invalid("DesiredInstanceCount is not valid for a serverless variant.")
         if wish["DesiredInstanceCount"] < 1:
             raise invalid("DesiredInstanceCount must be at least 1 for a real-time endpoint.")
         variant["DesiredInstanceCount"] = wish["DesiredInstanceCount"]
@@ -261,17 +290,10 @@ def _apply_wish(variant: Doc, wish: Params) -> None:
         variant["CurrentWeight"] = variant["DesiredWeight"] = wish["DesiredWeight"]
 
 
-def _deployment_wait_s(params: Params) -> int:
-    """Seconds for which the old fleet waits; refuses what only AWS can do."""
-    config = params.get("DeploymentConfig", {})
-    if "RollingUpdatePolicy" in config:
-        raise unsupported("RollingUpdatePolicy", "use BlueGreenUpdatePolicy with ALL_AT_ONCE")
-    if config.get("AutoRollbackConfiguration", {}).get("Alarms"):
-        raise unsupported("AutoRollbackConfiguration alarms", "leave AutoRollbackConfiguration out")
-    policy = config.get("BlueGreenUpdatePolicy")
-    if policy is None:
-        return 0
-    routing = policy["TrafficRoutingConfiguration"]
-    if routing["Type"] != "ALL_AT_ONCE":
-        raise unsupported(f"traffic routing {routing['Type']}", "use ALL_AT_ONCE")
-    return int(routing["WaitIntervalInSeconds"] + policy.get("TerminationWaitInSeconds", 0))
+def _deployment_config(params: Params, doc: Doc) -> Doc:
+    """What the request says, else with RetainDeploymentConfig what the last one said."""
+    if "DeploymentConfig" in params:
+        return dict(params["DeploymentConfig"])
+    if params.get("RetainDeploymentConfig"):
+        return dict(doc.get("LastDeploymentConfig", {}))
+    return {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from localaws.hosts.processes import Process
 from localaws.sagemaker.archives import UnsafeArchive, unpack
-from localaws.sagemaker.model_server import ModelServer, free_port
+from localaws.sagemaker.hosting.model_server import ModelServer, free_port
 from localaws.sagemaker.words import split_s3_uri
 from localaws.sagemaker.world import World
 from localaws.wire.protocol import AwsError
@@ -77,6 +77,14 @@ class Instance:
         """Wait for the first health check; False when it failed (`failure` says why)."""
         self._settled.wait()
         return self.is_healthy
+
+    def kill(self) -> bool:
+        """End its program with SIGKILL, as a crash would; False when none runs."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        process.kill()
+        return True
 
     def stop(self) -> None:
         """End the server (SIGTERM, 30 s, SIGKILL) and remove the instance's files."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from localaws.sagemaker.instances import Instance, InstanceSpec
+from localaws.sagemaker.hosting.instances import Instance, InstanceSpec
 from localaws.sagemaker.world import World
 
 DRAIN_LIMIT_S = 65.0
@@ -67,6 +67,16 @@ class Fleet:
                 chosen.outstanding -= 1
                 self._changed.notify_all()
 
+    def open(self, count: int) -> None:
+        """`grow`, for a fleet that has no instances yet."""
+        self.grow(count)
+
+    def kill(self) -> bool:
+        """Kill one instance's program with SIGKILL; False when none runs."""
+        with self._changed:
+            running = [one for one in self._instances if one.is_healthy]
+        return bool(running) and running[0].kill()
+
     def grow(self, count: int) -> None:
         """Add `count` healthy instances, or none: raises `FleetFailed`."""
         new = [Instance(self.spec, self._world) for _ in range(count)]
@@ -83,7 +93,7 @@ class Fleet:
             if accepted:
                 self._instances += new
         if not accepted:
-            _stop(new)
+            stop_all(new)
             reasons = [instance.failure for instance in failed if instance.failure]
             raise FleetFailed(reasons[0] if reasons else "the endpoint was stopped")
 
@@ -93,7 +103,7 @@ class Fleet:
             kept = len(self._instances) - count
             leaving, self._instances = self._instances[kept:], self._instances[:kept]
         self._drain(leaving)
-        _stop(leaving)
+        stop_all(leaving)
 
     def close(self, *, drain: bool) -> None:
         """Take no more requests and end every instance, after its requests if `drain`."""
@@ -102,7 +112,7 @@ class Fleet:
             leaving, self._instances = self._instances + self._starting, []
         if drain:
             self._drain(leaving)
-        _stop(leaving)
+        stop_all(leaving)
 
     def _rank(self, instance: Instance) -> tuple[int, int]:
         return instance.outstanding, self._last_used.get(instance.instance_id, -1)
@@ -114,7 +124,8 @@ class Fleet:
                 self._changed.wait(deadline - time.monotonic())
 
 
-def _stop(instances: Sequence[Instance]) -> None:
+def stop_all(instances: Sequence[Instance]) -> None:
+    """End the instances side by side."""
     threads = [threading.Thread(target=one.stop, daemon=True) for one in instances]
     for thread in threads:
         thread.start()

@@ -1,0 +1,1 @@
+"""Endpoints: their instances, who gets the next request, and how an update takes over."""
