@@ -24,6 +24,7 @@ class Reporter:
 
     Without a folder it writes to the stream only. `leads` is false on all hosts but the first:
     these write to a file of their own name and leave metrics, parameters and artifacts to the first.
+    With `resume` it goes on in the file of a program that died, and knows whether that had a result.
     """
 
     def __init__(
@@ -34,20 +35,22 @@ class Reporter:
         leads: bool,
         stream: TextIO,
         clock: Callable[[], float],
+        resume: bool = False,
     ) -> None:
         self._file: TextIO | None = None
+        self._seq, self._settled = 0, False
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             name = "events.jsonl" if leads else f"events-{host}.jsonl"
-            self._file = (folder / name).open("w", encoding="utf-8")
+            if resume:
+                self._seq, self._settled = _mend(folder / name)
+            self._file = (folder / name).open("a" if resume else "w", encoding="utf-8")
         self._folder = folder
         self._host = host
         self._leads = leads
         self._stream = stream
         self._clock = clock
         self._started = clock()
-        self._seq = 0
-        self._settled = False
         self._lock = threading.Lock()
         self.metrics: dict[str, float] = {}
 
@@ -72,15 +75,29 @@ class Reporter:
         if self._leads:
             self._emit("params", values=dict(values))
 
-    def metric(self, name: str, value: float, *, step: int = 0) -> None:
-        """One number. A number that is not finite becomes a warning: JSON cannot carry it."""
+    def metric(self, name: str, value: float, *, step: int = 0, at: float | None = None) -> None:
+        """One number, of now or of the time `at`. A number that is not finite becomes a warning:
+        JSON cannot carry it."""
         if not self._leads:
             return
         if not math.isfinite(value):
             self.warning(f"{name} is {value} at step {step}")
             return
         self.metrics[name] = float(value)
-        self._emit("metric", name=name, value=float(value), step=step)
+        self._emit("metric", at=at, name=name, value=float(value), step=step)
+
+    def trial(
+        self, number: int, *, settings: Mapping[str, Any], metrics: Mapping[str, float], best: bool
+    ) -> None:
+        """One head that was tried: its settings, its metrics on valid, and whether it leads so far."""
+        if self._leads:
+            finite = {name: float(v) for name, v in metrics.items() if math.isfinite(v)}
+            self._emit("trial", number=number, settings=dict(settings), metrics=finite, best=best)
+
+    def checkpoint(self, step: int) -> None:
+        """What was done until this step is on disk, and the run is about to stop."""
+        if self._leads:
+            self._emit("checkpoint", step=step)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -103,17 +120,21 @@ class Reporter:
         self._emit("warning", message=message)
 
     def result(self, status: str, message: str) -> bool:
-        """How it ended: `succeeded` or `failed`. Only the first counts; false for any other."""
+        """How it ended: `succeeded`, `failed`, or `stopped` with a checkpoint to go on from.
+
+        Only the first counts; false for any other.
+        """
         with self._lock:
             first, self._settled = not self._settled, True
         if first:
             self._emit("result", status=status, message=message, metrics=self.metrics)
         return first
 
-    def _emit(self, event: str, **content: Any) -> None:
+    def _emit(self, event: str, *, at: float | None = None, **content: Any) -> None:
         with self._lock:
             self._seq += 1
-            head = {"v": VERSION, "event": event, "t": round(self._clock(), 3)}
+            moment = round(self._clock() if at is None else at, 3)
+            head = {"v": VERSION, "event": event, "t": moment}
             line = json.dumps(
                 {**head, "host": self._host, "seq": self._seq, **content}, allow_nan=False
             )
@@ -124,3 +145,15 @@ class Reporter:
             with suppress(OSError):  # whoever read the stream is gone; the file has it all
                 self._stream.write(line + "\n")
                 self._stream.flush()
+
+
+def _mend(path: Path) -> tuple[int, bool]:
+    """End a torn last line; the number of the last event in a file, and whether it has a result."""
+    if not path.is_file():
+        return 0, False
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        path.write_bytes(data[: data.rfind(b"\n") + 1])
+    events = [json.loads(line) for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
+    ended = any(event["event"] == "result" for event in events)
+    return max((int(event["seq"]) for event in events), default=0), ended

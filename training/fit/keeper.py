@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 from training.errors import StoppedError
 from training.fit.checkpoint import CheckpointStore, Snapshot, pack, unpack
+from training.fit.stop import Stop
 from training.hosts.cluster import Cluster
-
-
-class Stop:
-    """A request to stop that may come from another thread, and whether anybody attends to it."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._attended = threading.Event()
-        self.reason = ""
-
-    def ask(self, reason: str) -> None:
-        """Ask for the end; `reason` completes "stopped by"."""
-        self.reason = reason
-        self._asked.set()
-
-    @property
-    def asked(self) -> bool:
-        return self._asked.is_set()
-
-    @property
-    def attended(self) -> bool:
-        """Whether a training runs that will write a checkpoint and end by itself."""
-        return self._attended.is_set()
-
-    @contextmanager
-    def attending(self) -> Iterator[None]:
-        """Within, requests are seen after each step."""
-        self._attended.set()
-        try:
-            yield
-        finally:
-            self._attended.clear()
 
 
 class Keeper(Protocol):

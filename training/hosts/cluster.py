@@ -15,8 +15,6 @@ from datetime import timedelta
 from itertools import zip_longest
 from typing import Final, TypeVar
 
-import numpy as np
-
 from training.config import TrainConfig
 from training.errors import ClusterError
 
@@ -36,6 +34,7 @@ class Rendezvous:
     master: str
     port: int
     interface: str = ""
+    job: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,7 @@ class Cluster:
         """What every host gave, in order of rank, on every host. Lengths may differ."""
         if self.world == 1:
             return [data]
+        import numpy as np
         import torch
         import torch.distributed as dist
 
@@ -105,7 +105,12 @@ def rendezvous(config: TrainConfig, env: Mapping[str, str]) -> Rendezvous:
         )
     master = env.get("MASTER_ADDR") or (config.hosts[0] if config.hosts else "127.0.0.1")
     return Rendezvous(
-        rank=rank, world=world, master=master, port=port, interface=config.network_interface
+        rank=rank,
+        world=world,
+        master=master,
+        port=port,
+        interface=config.network_interface,
+        job=name,
     )
 
 

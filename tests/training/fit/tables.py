@@ -5,8 +5,11 @@
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from training.config import TrainConfig
 from training.features import FeatureTable
@@ -42,6 +45,26 @@ def trained(settings: TrainConfig, cluster: Cluster, told: list[Epoch] | None = 
         config=settings,
         cluster=cluster,
         on_epoch=(told if told is not None else []).append,
+    )
+
+
+def train_forever(meeting: Rendezvous, port: Callable[[], int], told: Callable[[], None]) -> None:
+    """Train on all hosts for a very long time; `told` is called after the first epoch."""
+    torch.set_num_threads(1)
+    cluster = join(replace(meeting, port=port()))
+    first = [told]
+
+    def on_epoch(_epoch: Epoch) -> None:
+        while first:
+            first.pop()()
+
+    train_head(
+        table(101, seed=1),
+        table(40, seed=2),
+        classes=3,
+        config=TrainConfig(epochs=100_000, batch_size=25),
+        cluster=cluster,
+        on_epoch=on_epoch,
     )
 
 
