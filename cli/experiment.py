@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from cli.workspace import Workspace
 if TYPE_CHECKING:
     from experiments.aws import Boto3Cloud
     from experiments.dataset import LocalDataset
+    from experiments.following.follow import Interrupt, Surroundings
     from experiments.launching.plan import Ingredients
     from experiments.records import LaunchPlan, RunRecord
     from experiments.spec import ExperimentSpec
@@ -128,16 +129,38 @@ def execute(
     say: Callable[[str], None],
 ) -> list[RunRecord]:
     """Run the plans and return their settled records."""
-    from experiments.following.follow import Surroundings, run_plans
+    from experiments.following.follow import catch_up_tracker, run_plans
+
+    around = surroundings(cloud, tracker, space, say)
+    catch_up_tracker(around)
+    return run_plans(plans, parallel=parallel, around=around)
+
+
+def surroundings(
+    cloud: Boto3Cloud,
+    tracker: Tracker,
+    space: Workspace,
+    say: Callable[[str], None],
+    *,
+    on_interrupt: Callable[[Sequence[str]], Interrupt] | None = None,
+    on_lines: Callable[[str, Sequence[str]], None] | None = None,
+) -> Surroundings:
+    """What follows runs of a cloud from this folder. Without `on_interrupt` Ctrl-C stops them."""
+    from experiments.following.follow import Surroundings
     from experiments.prices import latest_book
     from experiments.records import Basis
 
+    here = cloud.basis is Basis.SIMULATED
     around = Surroundings(
         cloud=cloud,
         tracker=tracker,
         book=latest_book(),
         log_folder=space.run_logs,
         report=lambda name, text: say(f"{name}: {text}"),
-        poll_s=0.5 if cloud.basis is Basis.SIMULATED else 10.0,
+        poll_s=0.5 if here else 10.0,
+        cloud_name=cloud.address.name,
+        give_up_s=60.0 if here else 900.0,
     )
-    return run_plans(plans, parallel=parallel, around=around)
+    if on_interrupt is not None:
+        around = replace(around, on_interrupt=on_interrupt)
+    return around if on_lines is None else replace(around, on_lines=on_lines)

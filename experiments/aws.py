@@ -162,6 +162,14 @@ def _unreachable(address: Address, service: str, operation: str, error: Exceptio
     return CloudError(f"{service} {operation} got no answer: {error}", fix=fix, code="Unreachable")
 
 
+def images_complete(cloud: Cloud) -> bool:
+    """Whether a host has every package that training needs, whatever image it names.
+
+    localaws runs every program with this machine's packages; AWS's images lack OpenVINO.
+    """
+    return cloud.basis is Basis.SIMULATED
+
+
 def is_code(error: CloudError, *codes: str) -> bool:
     """True if AWS gave one of these error codes."""
     return error.code in codes

@@ -116,3 +116,21 @@ def latest_phase(lines: Sequence[str]) -> str:
         if event is not None and event.kind == "phase" and event.body.get("state") == "start":
             return str(event.body.get("name", ""))
     return ""
+
+
+def unknown_lines(lines: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The event lines among some that are not among those known, each once."""
+    there = {(event.host, event.seq) for event in map(parse_line, known) if event is not None}
+    fresh = []
+    for line in lines:
+        event = parse_line(line)
+        if event is not None and (event.host, event.seq) not in there:
+            there.add((event.host, event.seq))
+            fresh.append(line)
+    return fresh
+
+
+def metric_line(name: str, value: float, *, t: float, host: str) -> str:
+    """One metric as a line of the log, for what the launcher itself knows of a run."""
+    head = {"v": 1, "event": "metric", "t": round(t, 3), "host": host, "seq": int(t * 1000)}
+    return json.dumps({**head, "name": name, "value": value, "step": 0})

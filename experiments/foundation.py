@@ -10,118 +10,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.access import (
+    EC2_ROLE,
+    TRAINING_ROLE,
+    Foundation,
+    Policy,
+    ec2_policy,
+    training_policy,
+    trust,
+)
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError
 from experiments.records import Call
 
-TRAINING_ROLE = "pedigree-training"
-EC2_ROLE = "pedigree-ec2"
+__all__ = [
+    "CLOSED_GROUP",
+    "EC2_ROLE",
+    "OWNER_TAG",
+    "TRAINING_ROLE",
+    "Foundation",
+    "Policy",
+    "Standing",
+    "bucket_calls",
+    "ec2_policy",
+    "observe_foundation",
+    "observe_role",
+    "plan_foundation",
+    "role_calls",
+    "training_policy",
+    "trust",
+]
+CLOSED_GROUP = "pedigree-closed"
+"""The security group without an inbound rule, in the account's default VPC."""
 OWNER_TAG = {"Key": "pedigree:owner", "Value": "pedigree"}
-Policy = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Foundation:
-    """The names every later request uses."""
-
-    account_id: str
-    region: str
-
-    @property
-    def bucket(self) -> str:
-        return f"pedigree-{self.account_id}-{self.region}"
-
-    def role_arn(self, role: str) -> str:
-        return f"arn:aws:iam::{self.account_id}:role/{role}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """What is there now: the bucket and whether it is closed, the policy of each role that exists,
-    the instance profile and whether its role is in it."""
+    the instance profile and whether its role is in it, the security group without inbound rules."""
 
     bucket: bool
     bucket_closed: bool
     roles: Mapping[str, Policy | None]
     ec2_profile: bool
     profile_role: bool
-
-
-def trust(service: str, foundation: Foundation) -> Policy:
-    """Who may take a role: one AWS service, and where the service says so, only for this account."""
-    statement: Policy = {
-        "Effect": "Allow",
-        "Principal": {"Service": f"{service}.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
-    if service == "sagemaker":
-        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": foundation.account_id}}
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def storage_statements(foundation: Foundation) -> list[Policy]:
-    """Read inputs and write outputs of runs; nothing else in the bucket can be written."""
-    bucket = f"arn:aws:s3:::{foundation.bucket}"
-    inputs = [f"{bucket}/{prefix}/*" for prefix in ("datasets", "code", "weights", "runs")]
-    return [
-        {
-            "Sid": "ReadInputs",
-            "Effect": "Allow",
-            "Action": ["s3:GetObject"],
-            "Resource": inputs,
-        },
-        {
-            "Sid": "ListInputs",
-            "Effect": "Allow",
-            "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
-            "Resource": [bucket],
-        },
-        {
-            "Sid": "WriteRuns",
-            "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
-            "Resource": [f"{bucket}/runs/*"],
-        },
-    ]
-
-
-def training_policy(foundation: Foundation) -> Policy:
-    """What a SageMaker training job needs: its data, its logs, and AWS's own image."""
-    logs = f"arn:aws:logs:{foundation.region}:{foundation.account_id}:log-group:"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            *storage_statements(foundation),
-            {
-                "Sid": "WriteLogs",
-                "Effect": "Allow",
-                "Action": [
-                    "logs:CreateLogGroup",
-                    "logs:CreateLogStream",
-                    "logs:PutLogEvents",
-                    "logs:DescribeLogStreams",
-                ],
-                "Resource": [f"{logs}/aws/sagemaker/TrainingJobs*"],
-            },
-            {
-                "Sid": "ImageToken",
-                "Effect": "Allow",
-                "Action": ["ecr:GetAuthorizationToken"],
-                "Resource": ["*"],
-            },
-            {
-                "Sid": "PullImage",
-                "Effect": "Allow",
-                "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                "Resource": [f"arn:aws:ecr:{foundation.region}:763104351884:repository/pytorch"],
-            },
-        ],
-    }
-
-
-def ec2_policy(foundation: Foundation) -> Policy:
-    """What a plain instance needs: its data and nothing more."""
-    return {"Version": "2012-10-17", "Statement": storage_statements(foundation)}
+    closed_group: bool
 
 
 def _role_policies(foundation: Foundation) -> dict[str, tuple[str, Policy]]:
@@ -233,7 +167,20 @@ def plan_foundation(foundation: Foundation, standing: Standing) -> tuple[Call, .
         name = _policy_name(foundation)
         calls += role_calls(foundation, role, service, policy, now, exists, name)
     profile = [] if standing.profile_role else _profile_calls()
-    return tuple(calls + (profile[1:] if standing.ec2_profile else profile))
+    calls += profile[1:] if standing.ec2_profile else profile
+    return tuple(calls if standing.closed_group else [*calls, _group_call()])
+
+
+def _group_call() -> Call:
+    """A new group lets nothing in and everything out; without a VPC it is in the default one."""
+    tags = [{"ResourceType": "security-group", "Tags": [OWNER_TAG]}]
+    params = {
+        "GroupName": CLOSED_GROUP,
+        "Description": "Hosts of Pedigree: nothing may come in",
+        "TagSpecifications": tags,
+    }
+    why = "nothing may connect to an instance from outside"
+    return Call(service="ec2", operation="create_security_group", params=params, why=why)
 
 
 def _policy_name(foundation: Foundation) -> str:
@@ -283,6 +230,18 @@ def _observe_profile(cloud: Cloud) -> tuple[bool, bool]:
     return True, EC2_ROLE in held
 
 
+def _observe_group(cloud: Cloud) -> bool:
+    """Whether the closed group exists. Raises CloudError if somebody opened it."""
+    named = {"Name": "group-name", "Values": [CLOSED_GROUP]}
+    found = cloud.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=[named])
+    if any(group.get("IpPermissions") for group in found):
+        raise CloudError(
+            f"the security group {CLOSED_GROUP} lets something in",
+            fix="remove its inbound rules, or delete the group: it is made again",
+        )
+    return bool(found)
+
+
 def observe_foundation(cloud: Cloud) -> tuple[Foundation, Standing]:
     """Ask what is there. A bucket of this name in another account is refused (error code 403)."""
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
@@ -297,4 +256,5 @@ def observe_foundation(cloud: Cloud) -> tuple[Foundation, Standing]:
         roles={role: policy for role, (exists, policy) in seen.items() if exists},
         ec2_profile=profile,
         profile_role=profile_role,
+        closed_group=_observe_group(cloud),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from experiments.aws import Cloud
+from experiments.aws import Cloud, images_complete
 from experiments.dataset import (
     LocalDataset,
     Progress,
@@ -20,6 +20,7 @@ from experiments.dataset import (
 from experiments.foundation import observe_foundation, plan_foundation
 from experiments.launching.ec2 import AMI_PARAMETER
 from experiments.launching.plan import Ingredients, check_settings, check_spec
+from experiments.launching.wheels import put_wheels, read_lock, wheels_artifact
 from experiments.prices import PriceBook
 from experiments.records import Artifact, Dataset, RunRecord
 from experiments.source import ROOT, Source, pack_source
@@ -93,7 +94,21 @@ def prepare(
         history=history,
         git_commit=git_commit(ROOT),
         owner=_owner(),
+        wheels=_wheels(spec, cloud, bucket, cache=cache, say=say),
     )
+
+
+def _wants_wheels(spec: ExperimentSpec, cloud: Cloud) -> bool:
+    return (spec.dependencies or ("image" if images_complete(cloud) else "wheels")) == "wheels"
+
+
+def _wheels(
+    spec: ExperimentSpec, cloud: Cloud, bucket: str, *, cache: Path, say: Callable[[str], None]
+) -> Artifact | None:
+    if not _wants_wheels(spec, cloud):
+        return None
+    say("hash-locked wheels for the hosts, fetched once for each lock")
+    return put_wheels(cloud, bucket, read_lock(), cache=cache)
 
 
 def foresee(
@@ -127,6 +142,7 @@ def foresee(
         history=history,
         git_commit=git_commit(ROOT),
         owner=_owner(),
+        wheels=wheels_artifact(bucket, read_lock()) if _wants_wheels(spec, cloud) else None,
     )
 
 

@@ -1,55 +1,58 @@
-"""Launch what was planned, watch it, mirror what it says, and settle the account."""
+"""Launch what was planned, watch it to its end, and settle the account.
+
+Nothing that goes wrong here stops a run: a poll or a tracker that fails is tried again, and a launcher that
+must give up leaves the run to its own limit and to `pedigree attach`. Only a person or a budget stops one.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
-from experiments import names
-from experiments.aws import Cloud, is_code, perform_with_role
-from experiments.cost import run_cost
-from experiments.errors import CloudError, PedigreeError, RunError
-from experiments.events import (
-    environment,
-    failure_message,
-    latest_phase,
-    metric_points,
-    read_events,
-)
-from experiments.following.observe import (
-    Cursor,
-    ended_by,
-    find_launched,
-    live_lines,
-    observe,
-    output_files,
-)
-from experiments.following.stop import stop, why_stopped
+from experiments.aws import Cloud
+from experiments.errors import BusyError
+from experiments.following.followed import Followed
+from experiments.following.run_log import Intent, RunLog, held_up, orphans_of
+from experiments.following.settle import Ledger
 from experiments.prices import PriceBook
-from experiments.records import (
-    Basis,
-    Cost,
-    LaunchPlan,
-    Observation,
-    RunHandle,
-    RunRecord,
-    RunStatus,
-    Usage,
-)
+from experiments.records import Cost, LaunchPlan, RunRecord
 from experiments.tracking import Tracker
 
 Report = Callable[[str, str], None]
 """Called with a run's name and what it is doing now."""
-_YOUNG_S = 120.0
+
+
+class Interrupt(StrEnum):
+    """What a person who pressed Ctrl-C wants of the runs that go on."""
+
+    STOP = "stop"
+    LEAVE = "leave"
+    GO_ON = "go on"
+
+
+def _no_limit(_plan: LaunchPlan, _so_far: Cost) -> str | None:
+    return None
+
+
+def _stop(_names: Sequence[str]) -> Interrupt:
+    return Interrupt.STOP
+
+
+def _unheard(_name: str, _lines: Sequence[str]) -> None:
+    """Nobody listens to the lines themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What an executor works with: the two doors, the prices, the log folder, and time."""
+    """What an executor works with: the two doors, the prices, the folder of runs, people, and time.
+
+    `over_budget` gets a plan and its cost so far at every poll and returns why the run must stop, or
+    None. A run that cannot be asked after for `give_up_s` is left to itself.
+    """
 
     cloud: Cloud
     tracker: Tracker
@@ -57,41 +60,27 @@ class Surroundings:
     log_folder: Path
     report: Report
     poll_s: float
+    cloud_name: str = "local"
+    give_up_s: float = 900.0
+    on_interrupt: Callable[[Sequence[str]], Interrupt] = _stop
+    on_lines: Callable[[str, Sequence[str]], None] = _unheard
+    over_budget: Callable[[LaunchPlan, Cost], str | None] = _no_limit
     now: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
     sleep: Callable[[float], None] = time.sleep
 
+    @property
+    def ledger(self) -> Ledger:
+        """What costs are reckoned with here."""
+        return Ledger(book=self.book, cloud=self.cloud.basis)
+
 
 @dataclass(kw_only=True)
-class _Active:
-    plan: LaunchPlan
-    tracker_run_id: str
-    handle: RunHandle
-    cursor: Cursor = field(default_factory=Cursor)
-    phase: str = ""
-    cloud_phase: str = ""
-
-
-def submit(plan: LaunchPlan, *, run_id: str, around: Surroundings) -> RunHandle:
-    """Perform a plan's requests. `run_id` is the tracker's, opened before."""
-    answer: dict[str, object] = {}
-    for call in plan.calls:
-        answer = perform_with_role(around.cloud, call, sleep=around.sleep)
-    if plan.launcher == "ec2":
-        instances = answer["Instances"]
-        resource = str(instances[0]["InstanceId"])  # type: ignore[index]
-    else:
-        resource = str(plan.calls[-1].params["TrainingJobName"])
-    around.tracker.tag(run_id, {names.RESOURCE: resource})
-    return _handle(plan, resource, around)
-
-
-def _handle(plan: LaunchPlan, resource: str, around: Surroundings) -> RunHandle:
-    return RunHandle(
-        run_id=plan.run_id,
-        launcher=plan.launcher,
-        resource_id=resource,
-        submitted_at=around.now(),
-    )
+class _Work:
+    waiting: list[LaunchPlan | RunLog]
+    parallel: int
+    held: list[RunLog] = field(default_factory=list)
+    active: list[Followed] = field(default_factory=list)
+    records: dict[str, RunRecord] = field(default_factory=dict)
 
 
 def run_plans(
@@ -99,203 +88,118 @@ def run_plans(
 ) -> list[RunRecord]:
     """Run every plan, at most `parallel` at a time, and return their records in order.
 
-    A launch that AWS refuses becomes a run of status `refused` at $0. On Ctrl-C every run started
-    here is stopped and settled before the interrupt goes on.
+    A plan whose work a launcher that died had begun is taken up where it was left. A launch that AWS
+    refuses becomes a run of status `refused` at $0. On Ctrl-C `around.on_interrupt` decides whether what
+    runs is stopped and settled, or left; then the interrupt goes on.
     """
-    waiting = list(plans)
-    active: list[_Active] = []
-    records: dict[str, RunRecord] = {}
+    begun = orphans_of(plans, around.log_folder, around.cloud_name)
+    for plan in plans:
+        if plan.run_id in begun:
+            log = begun[plan.run_id]
+            around.report(plan.run_name, f"taken up again where it was left, as run {log.run_id}")
+    work = [begun.get(plan.run_id, plan) for plan in plans]
+    return follow(work, parallel=parallel, around=around)
+
+
+def follow(
+    work: Sequence[LaunchPlan | RunLog], *, parallel: int, around: Surroundings
+) -> list[RunRecord]:
+    """Launch plans and take up runs that were begun; their records in order.
+
+    Raises BusyError if another process follows one of the runs.
+    """
+    doing = _Work(waiting=list(work), parallel=parallel)
     try:
-        while waiting or active:
-            while waiting and len(active) < parallel:
-                _start(waiting.pop(0), active, records, around)
-            for run in list(active):
-                seen = _watch(run, around)
-                if seen.status.settled:
-                    records[run.plan.run_id] = settle(run, seen, around)
-                    active.remove(run)
-            if active:
-                around.sleep(around.poll_s)
-    except BaseException as error:
-        _stop_all(active, records, why_stopped(error), around)
-        raise
-    return [records[plan.run_id] for plan in plans]
+        for begun in work:
+            if isinstance(begun, RunLog):
+                _hold(begun, doing)
+        while doing.waiting or doing.active:
+            try:
+                _turn(doing, around)
+            except KeyboardInterrupt:
+                if not _go_on(doing, around):
+                    raise
+    finally:
+        for log in doing.held:
+            log.lock.release()
+    return [doing.records[item.run_id] for item in work]
 
 
-def _start(
-    plan: LaunchPlan,
-    active: list[_Active],
-    records: dict[str, RunRecord],
-    around: Surroundings,
-) -> None:
-    tracker_run_id = around.tracker.open_run(plan, now=around.now())
+def _hold(log: RunLog, work: _Work) -> None:
+    from filelock import Timeout
+
     try:
-        handle = submit(plan, run_id=tracker_run_id, around=around)
-    except PedigreeError as error:
-        seen = Observation(status=RunStatus.REFUSED, phase="", reason=error.message)
-        records[plan.run_id] = _close_unlaunched(plan, tracker_run_id, seen, around)
-        return
-    except BaseException as error:  # before the answer was read: AWS may have the run all the same
-        found = find_launched(around.cloud, plan)
-        if found is None:
-            seen = Observation(status=RunStatus.STOPPED, phase="", reason=why_stopped(error))
-            records[plan.run_id] = _close_unlaunched(plan, tracker_run_id, seen, around)
-        else:
-            handle = _handle(plan, found, around)
-            active.append(_Active(plan=plan, tracker_run_id=tracker_run_id, handle=handle))
-        raise
-    active.append(_Active(plan=plan, tracker_run_id=tracker_run_id, handle=handle))
-    around.report(plan.run_name, f"submitted as {handle.resource_id}")
+        log.lock.acquire()
+    except Timeout:
+        raise BusyError(
+            f"another pedigree command follows run {log.run_id}",
+            fix="watch it there, or end that command (it asks) and try again",
+        ) from None
+    work.held.append(log)
 
 
-def _close_unlaunched(
-    plan: LaunchPlan, tracker_run_id: str, seen: Observation, around: Surroundings
-) -> RunRecord:
-    nothing = Cost(basis=around.cloud.basis)
-    record = _record(plan, tracker_run_id, seen, nothing)
-    around.tracker.close_run(tracker_run_id, record, nothing)
-    around.report(plan.run_name, f"{seen.status.value}: {seen.reason}")
-    return record
+def _turn(work: _Work, around: Surroundings) -> None:
+    while work.waiting and len(work.active) < work.parallel:
+        # In `active` before anything is sent: an interrupt finds it there.
+        work.active.append(Followed(log=_begun(work.waiting[0], work, around), around=around))
+        work.waiting.pop(0)
+    for run in list(work.active):
+        record = run.poll()
+        if record is not None:
+            work.records[run.log.run_id] = record
+            work.active.remove(run)
+    if work.active:
+        around.sleep(around.poll_s)
 
 
-def _watch(run: _Active, around: Surroundings) -> Observation:
-    seen = _look(run, around)
-    lines, run.cursor = live_lines(around.cloud, run.handle, run.plan, run.cursor)
-    mirror(run.plan.run_id, run.tracker_run_id, lines, around)
-    # What the program said last stands until AWS has something new to say.
-    phase = latest_phase(lines) or (run.phase if seen.phase == run.cloud_phase else seen.phase)
-    run.cloud_phase = seen.phase
-    if phase != run.phase:
-        run.phase = phase
-        status = RunStatus.RUNNING if seen.status.settled else seen.status
-        around.tracker.tag(run.tracker_run_id, {names.PHASE: phase, names.STATUS: status.value})
-        around.report(run.plan.run_name, phase)
-    return seen
+def _begun(item: LaunchPlan | RunLog, work: _Work, around: Surroundings) -> RunLog:
+    if isinstance(item, RunLog):
+        return item
+    opened = Intent(plan=item, cloud=around.cloud_name, opened_at=around.now())
+    log = RunLog.create(around.log_folder, opened)
+    _hold(log, work)
+    return log
 
 
-def _look(run: _Active, around: Surroundings) -> Observation:
+def _go_on(work: _Work, around: Surroundings) -> bool:
+    names = [run.name for run in work.active]
     try:
-        return observe(around.cloud, run.handle, run.plan)
-    except CloudError as error:
-        age_s = (around.now() - run.handle.submitted_at).total_seconds()
-        # EC2 may not know an instance yet that it has just started.
-        if age_s < _YOUNG_S and is_code(error, "InvalidInstanceID.NotFound"):
-            return Observation(status=RunStatus.SUBMITTED, phase="pending")
-        raise
+        wish = around.on_interrupt(names) if names else Interrupt.STOP
+    except KeyboardInterrupt:  # pressed again while being asked
+        wish = Interrupt.STOP
+    if wish is Interrupt.LEAVE:
+        for run in work.active:
+            around.report(run.name, f"goes on; `pedigree attach {run.log.run_id}` follows it again")
+    if wish is Interrupt.STOP:
+        stop_all(work.active, "stopped by Ctrl-C", around)
+    return wish is Interrupt.GO_ON
 
 
-def mirror(run_id: str, tracker_run_id: str, lines: Sequence[str], around: Surroundings) -> None:
-    """Keep lines in the run's own log, then write their metrics to the tracker. Safe to repeat."""
-    if not lines:
-        return
-    around.log_folder.mkdir(parents=True, exist_ok=True)
-    with (around.log_folder / f"{run_id}.log").open("a", encoding="utf-8") as log:
-        log.writelines(f"{line}\n" for line in lines)
-    around.tracker.log_points(tracker_run_id, metric_points(read_events(lines)))
-
-
-def _stop_all(
-    active: list[_Active], records: dict[str, RunRecord], why: str, around: Surroundings
-) -> None:
+def stop_all(runs: Sequence[Followed], why: str, around: Surroundings) -> list[RunRecord]:
     """Ask every run to stop before waiting for any; one that cannot be settled holds up no other."""
-    for run in active:
-        around.report(run.plan.run_name, "stopping")
-        try:
-            stop(around.cloud, run.handle)
-        except PedigreeError as error:  # it may have ended by itself
-            around.report(run.plan.run_name, error.message)
-    for run in active:
-        try:
-            records[run.plan.run_id] = settle(run, _await_end(run, why, around), around)
-        except Exception as error:
-            around.report(run.plan.run_name, f"its account could not be settled: {error}")
-
-
-def _await_end(run: _Active, why: str, around: Surroundings) -> Observation:
-    try:
-        seen = _look(run, around)
-        while not seen.status.settled:
+    left = list(runs)
+    records = []
+    for run in left:
+        run.stop(why)
+    while left:
+        for run in list(left):
+            record = run.poll()
+            if record is not None:
+                records.append(record)
+                left.remove(run)
+        if left:
             around.sleep(around.poll_s)
-            seen = _look(run, around)
-    except PedigreeError as error:
-        return Observation(status=RunStatus.STOPPED, phase="", reason=f"{why}; {error.message}")
-    return replace(seen, reason=why) if seen.status is RunStatus.STOPPED else seen
+    return records
 
 
-def settle(run: _Active, seen: Observation, around: Surroundings) -> RunRecord:
-    """Close a run's account: all its metrics from its own event file, its cost at frozen prices."""
-    plan = run.plan
-    if plan.launcher == "ec2":
-        seen = ended_by(seen, around.now())
-    try:
-        files = output_files(around.cloud, plan)
-    except RunError as error:
-        files, seen = {}, replace(seen, reason=f"{seen.reason} {error.message}".strip())
-    events = read_events(files.get("events.jsonl", "").splitlines())
-    points = metric_points(events)
-    around.tracker.log_points(run.tracker_run_id, points)
-    message = failure_message(events)
-    if message and seen.status is RunStatus.FAILED:
-        seen = replace(seen, reason=message)
-    cost = _settled_cost(plan, seen, around)
-    around.tracker.log_params(run.tracker_run_id, environment(events))
-    for name, text in files.items():
-        around.tracker.log_file(run.tracker_run_id, text, name)
-    last = {point.name: point.value for point in points}
-    record = _record(plan, run.tracker_run_id, seen, cost, metrics=last)
-    around.tracker.close_run(run.tracker_run_id, record, cost)
-    around.report(plan.run_name, f"{record.status.value} {record.reason}".strip())
-    return record
+def catch_up_tracker(around: Surroundings) -> list[str]:
+    """Give the tracker the settled runs that it missed while it was down; the ids of those it still lacks."""
+    from experiments.following.mirror import Mirror
 
-
-def _settled_cost(plan: LaunchPlan, seen: Observation, around: Surroundings) -> Cost:
-    usage = seen.usage or Usage(
-        billable_s=Decimal(0), hosts=plan.instance_count, started_at=None, ended_at=None
-    )
-    return run_cost(
-        usage,
-        launcher=plan.launcher,
-        instance_type=plan.instance_type,
-        region=plan.region,
-        volume_gb=plan.volume_gb,
-        book=around.book,
-        basis=_cost_basis(around.cloud.basis),
-    )
-
-
-def _cost_basis(cloud: Basis) -> Basis:
-    """On AWS a cost reckoned from reported usage stays an estimate until a bill confirms it."""
-    return Basis.SIMULATED if cloud is Basis.SIMULATED else Basis.ESTIMATED
-
-
-def _record(
-    plan: LaunchPlan,
-    tracker_run_id: str,
-    seen: Observation,
-    cost: Cost,
-    *,
-    metrics: dict[str, float] | None = None,
-) -> RunRecord:
-    usage = seen.usage
-    return RunRecord(
-        run_id=plan.run_id,
-        tracker_run_id=tracker_run_id,
-        name=plan.run_name,
-        experiment=plan.experiment,
-        status=seen.status,
-        launcher=plan.launcher,
-        instance_type=plan.instance_type,
-        hosts=plan.instance_count,
-        reason=seen.reason,
-        metrics=metrics or {},
-        params=plan.params,
-        billable_s=float(usage.billable_s) if usage else 0.0,
-        cost_usd=cost.total_usd,
-        cost_basis=cost.basis,
-        model_uri=seen.model_uri,
-        dataset_digest=plan.params.get("data/digest", ""),
-        code_digest=plan.params.get("code/digest", ""),
-        git_commit=plan.params.get("code/git_commit", ""),
-        started_at=usage.started_at if usage else None,
-        ended_at=usage.ended_at if usage else None,
-    )
+    lacking = []
+    for log in held_up(around.log_folder, around.tracker.uri):
+        mirror = Mirror(log=log, tracker=around.tracker, now=around.now, tell=lambda _text: None)
+        if not mirror.catch_up():
+            lacking.append(log.run_id)
+            break  # the next would wait for the same tracker
+    return lacking

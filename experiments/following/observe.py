@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import tarfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, RunError
+from experiments.following.output import read_json
+from experiments.launching.host_script import GRACE_S
 from experiments.records import LaunchPlan, Observation, RunHandle, RunStatus, Usage
 
 SAGEMAKER_STATUS = {
@@ -30,6 +26,12 @@ _SAGEMAKER_LIMITS = {
     "MaxRuntimeExceeded": "stopped by SageMaker at its maximum run time",
     "MaxWaitTimeExceeded": "stopped by SageMaker at its maximum waiting time",
 }
+_ENDINGS = {
+    "interrupted": "AWS took the spot instance back; its checkpoint is kept",
+    "stopped": "stopped when asked to",
+    "limit": "stopped at its maximum run time",
+}
+"""Why an instance's script says that it ended its training."""
 EC2_STATUS = {
     "pending": RunStatus.SUBMITTED,
     "running": RunStatus.RUNNING,
@@ -38,8 +40,8 @@ EC2_STATUS = {
     "stopped": RunStatus.STOPPED,
     "terminated": RunStatus.STOPPED,
 }
-_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_MAX_OUTPUT_BYTES = 256 * 1024**2
+_YOUNG_S = 120.0
+_FORGOTTEN_S = 3600.0
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 
 
@@ -53,26 +55,52 @@ def translate(table: dict[str, RunStatus], foreign: str) -> RunStatus:
     return table[foreign]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cursor:
-    """How far the live lines of a run have been read: a token for each log stream, or a line count."""
-
-    tokens: tuple[tuple[str, str], ...] = ()
-    lines: int = 0
-
-
-def observe(cloud: Cloud, handle: RunHandle, plan: LaunchPlan) -> Observation:
+def observe(cloud: Cloud, handle: RunHandle, plan: LaunchPlan, now: datetime) -> Observation:
     """Ask AWS once how a run is."""
     if handle.launcher == "sagemaker":
         answer = cloud.ask("sagemaker", "describe_training_job", TrainingJobName=handle.resource_id)
         return read_training_job(answer, hosts=plan.instance_count)
-    answer = cloud.ask("ec2", "describe_instances", InstanceIds=[handle.resource_id])
-    instance = answer["Reservations"][0]["Instances"][0]
-    seen = read_instance(instance)
-    if not seen.status.settled:
+    instance = _describe_instance(cloud, handle, now)
+    if instance is None and (now - handle.submitted_at).total_seconds() < _YOUNG_S:
+        return Observation(status=RunStatus.SUBMITTED, phase="pending")
+    seen = read_instance(instance) if instance else None
+    if seen is not None and not seen.status.settled:
         return seen
-    end = _read_json(cloud, f"{plan.output_uri}end.json")
+    end = read_json(cloud, f"{plan.output_uri}end.json")
+    seen = seen or _forgotten(handle, plan, now, has_note=end is not None)
     return settle_instance(seen, end, model_uri=f"{plan.output_uri}model.tar.gz")
+
+
+def _describe_instance(cloud: Cloud, handle: RunHandle, now: datetime) -> dict[str, Any] | None:
+    """EC2's description; None if EC2 does not know the instance yet, or any more."""
+    try:
+        answer = cloud.ask("ec2", "describe_instances", InstanceIds=[handle.resource_id])
+    except CloudError as error:
+        age_s = (now - handle.submitted_at).total_seconds()
+        expected = age_s < _YOUNG_S or age_s > _FORGOTTEN_S
+        if not (expected and is_code(error, "InvalidInstanceID.NotFound")):
+            raise
+        return None
+    for reservation in answer["Reservations"]:
+        found: dict[str, Any] = reservation["Instances"][0]
+        return found
+    return None
+
+
+def _forgotten(
+    handle: RunHandle, plan: LaunchPlan, now: datetime, *, has_note: bool
+) -> Observation:
+    """An instance that EC2 has forgotten: its note says when it ended, or it was its watchdog."""
+    started = handle.submitted_at
+    latest = min(now, started + timedelta(seconds=plan.max_runtime_s + GRACE_S))
+    usage = Usage(
+        billable_s=_seconds(started, latest),
+        hosts=1,
+        started_at=started,
+        ended_at=None if has_note else latest,
+    )
+    reason = "EC2 does not know the instance any more and it left no note of how it ended"
+    return Observation(status=RunStatus.STOPPED, phase="terminated", reason=reason, usage=usage)
 
 
 def read_training_job(job: dict[str, Any], *, hosts: int) -> Observation:
@@ -97,6 +125,8 @@ def read_instance(instance: dict[str, Any]) -> Observation:
     state = instance["State"]["Name"]
     reason = str(instance.get("StateTransitionReason", ""))
     found = _REASON_TIME.search(reason)
+    if instance.get("StateReason", {}).get("Code") == "Server.SpotInstanceTermination":
+        reason = _ENDINGS["interrupted"]
     started = instance["LaunchTime"]
     ended = (
         datetime.strptime(found.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
@@ -132,6 +162,9 @@ def settle_instance(
         return replace(
             seen, status=RunStatus.SUCCEEDED, reason="", usage=usage, model_uri=model_uri
         )
+    why = str(end.get("why", ""))
+    if why in _ENDINGS:
+        return replace(seen, status=RunStatus.STOPPED, reason=_ENDINGS[why], usage=usage)
     reason = f"the training script ended with exit code {end['exit_code']}"
     return replace(seen, status=RunStatus.FAILED, reason=reason, usage=usage)
 
@@ -162,101 +195,3 @@ def find_launched(cloud: Cloud, plan: LaunchPlan) -> str | None:
     mine = {"Name": "tag:pedigree:run", "Values": [plan.run_id]}
     found = cloud.pages("ec2", "describe_instances", "Reservations", Filters=[mine])
     return str(found[0]["Instances"][0]["InstanceId"]) if found else None
-
-
-def live_lines(
-    cloud: Cloud, handle: RunHandle, plan: LaunchPlan, cursor: Cursor
-) -> tuple[list[str], Cursor]:
-    """The lines a run has printed since `cursor`, and the cursor for the next call."""
-    if handle.launcher == "ec2":
-        data = read_object(cloud, f"{plan.output_uri}events.jsonl")
-        lines = (data or b"").decode("utf-8", "replace").splitlines()
-        return lines[cursor.lines :], Cursor(lines=len(lines))
-    tokens = dict(cursor.tokens)
-    lines = []
-    for stream in _streams(cloud, handle.resource_id):
-        found, tokens[stream] = _stream_lines(cloud, stream, tokens.get(stream))
-        lines += found
-    return lines, Cursor(tokens=tuple(tokens.items()))
-
-
-def _streams(cloud: Cloud, job: str) -> list[str]:
-    try:
-        found = cloud.pages(
-            "logs",
-            "describe_log_streams",
-            "logStreams",
-            logGroupName=_LOG_GROUP,
-            logStreamNamePrefix=f"{job}/",
-        )
-    except CloudError as error:
-        if is_code(error, "ResourceNotFoundException"):
-            return []
-        raise
-    return [stream["logStreamName"] for stream in found]
-
-
-def _stream_lines(cloud: Cloud, stream: str, token: str | None) -> tuple[list[str], str]:
-    lines: list[str] = []
-    while True:
-        more = {"nextToken": token} if token else {}
-        answer = cloud.ask(
-            "logs",
-            "get_log_events",
-            logGroupName=_LOG_GROUP,
-            logStreamName=stream,
-            startFromHead=True,
-            **more,
-        )
-        lines += [event["message"] for event in answer["events"]]
-        if answer["nextForwardToken"] == token:
-            return lines, answer["nextForwardToken"]
-        token = answer["nextForwardToken"]
-
-
-def output_files(cloud: Cloud, plan: LaunchPlan) -> dict[str, str]:
-    """The text files at the top of a run's output.tar.gz, by name; empty if it left none.
-
-    `events.jsonl` among them is the whole truth once a run has ended. Raises RunError for an
-    archive that cannot be read.
-    """
-    uri = f"{plan.output_uri}output.tar.gz"
-    data = read_object(cloud, uri)
-    try:
-        return dict(_text_files(data)) if data else {}
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise RunError(f"{uri} is damaged: {error}", fix="the log kept here has it all") from error
-
-
-def _text_files(archive: bytes) -> Iterator[tuple[str, str]]:
-    left = _MAX_OUTPUT_BYTES
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        for entry in tar:
-            name = entry.name.removeprefix("./")
-            wanted = "/" not in name and name.endswith((".json", ".jsonl"))
-            if not (wanted and entry.isfile()) or entry.size > left:
-                continue
-            left -= entry.size
-            stream = tar.extractfile(entry)
-            if stream is not None:
-                yield name, stream.read().decode("utf-8", "replace")
-
-
-def read_object(cloud: Cloud, uri: str) -> bytes | None:
-    """The bytes at an S3 URI (at most 256 MiB), or None if nothing is there."""
-    parts = urlsplit(uri)
-    try:
-        answer = cloud.ask("s3", "get_object", Bucket=parts.netloc, Key=parts.path.lstrip("/"))
-    except CloudError as error:
-        if is_code(error, "NoSuchKey", "404"):
-            return None
-        raise
-    if answer["ContentLength"] > _MAX_OUTPUT_BYTES:
-        raise RunError(f"{uri} is over 256 MiB", fix="look at it by hand; it is not read here")
-    data: bytes = answer["Body"].read()
-    return data
-
-
-def _read_json(cloud: Cloud, uri: str) -> dict[str, Any] | None:
-    data = read_object(cloud, uri)
-    return json.loads(data) if data else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from experiments.cost import compute_price, estimate_run, money
 from experiments.errors import SpecError
 from experiments.foundation import Foundation
-from experiments.launching.ec2 import GRACE_S, run_instances_call, user_data
+from experiments.launching.ec2 import run_instances_call
+from experiments.launching.host_script import GRACE_S, user_data
 from experiments.launching.sagemaker import training_job_call
 from experiments.prices import PriceBook
 from experiments.records import Artifact, Call, Dataset, Estimate, LaunchPlan, RunRecord
@@ -35,6 +36,8 @@ class Ingredients:
     history: tuple[RunRecord, ...] = ()
     git_commit: str = ""
     owner: str = "unknown"
+    wheels: Artifact | None = None
+    """The packages that the hosts' image lacks; None where it has them all."""
 
 
 def check_settings(spec: ExperimentSpec, run: RunSpec, **lineage: str) -> TrainConfig:
@@ -83,6 +86,11 @@ def _params(
         "launch/hosts": str(run.instance_count),
         "launch/region": spec.region,
         "launch/max_runtime_s": str(run.max_runtime_s),
+        "launch/volume_gb": str(run.volume_gb),
+        "launch/spot": str(run.spot).lower(),
+        "launch/checkpoints": str(run.checkpoints).lower(),
+        "launch/dependencies": made_of.wheels.digest if made_of.wheels else "image",
+        "data/uri": made_of.dataset.uri,
         "data/digest": made_of.dataset.digest,
         "data/images": str(sum(made_of.dataset.images.values())),
         "data/classes": str(len(made_of.dataset.classes)),
@@ -109,6 +117,7 @@ def _launch_call(
             dataset=made_of.dataset,
             source=made_of.source,
             weights=made_of.weights,
+            wheels=made_of.wheels,
             hyperparameters=hyperparameters(config),
             tags=tags,
         )
@@ -119,6 +128,7 @@ def _launch_call(
         dataset=made_of.dataset,
         source=made_of.source,
         weights=made_of.weights,
+        wheels=made_of.wheels,
         arguments=[f"--{k.replace('_', '-')}={v}" for k, v in hyperparameters(config).items()],
     )
     return run_instances_call(
@@ -156,7 +166,19 @@ def _reasons(spec: ExperimentSpec, run: RunSpec, made_of: Ingredients) -> tuple[
         f"{hosts}{run.instance_type} in {spec.region} at {money(price.usd)} an hour"
         f" (read {price.as_of})",
         f"stops at {run.max_runtime_s} s at the latest",
+        *_options(run, made_of),
     )
+
+
+def _options(run: RunSpec, made_of: Ingredients) -> Iterator[str]:
+    if run.spot:
+        yield f"spot: AWS may take the host back; waits and runs end after {run.longest_s} s"
+    if run.warm_pool_s:
+        yield f"the hosts are kept warm for {run.warm_pool_s} s after the run, at the same price"
+    if not run.checkpoints:
+        yield "keeps no checkpoints: a run that is stopped begins anew"
+    if made_of.wheels is not None:
+        yield f"packages from hash-locked wheels in S3 ({made_of.wheels.digest[:19]})"
 
 
 def plan_launch(

@@ -15,6 +15,7 @@ _ENTRY = (
     "mkdir -p /opt/ml/code && tar -xzf /opt/ml/input/data/code/source.tar.gz -C /opt/ml/code"
     " && exec bash /opt/ml/code/training/start.sh"
 )
+CHECKPOINTS = "/opt/ml/checkpoints"
 
 
 def training_image(instance_type: str, region: str) -> str:
@@ -38,6 +39,29 @@ def _channel(name: str, uri: str) -> dict[str, Any]:
     }
 
 
+def _options(run: RunSpec, checkpoints_uri: str) -> dict[str, Any]:
+    """What a request holds only if the run asks for it: spot, checkpoints, a shell into its hosts."""
+    options: dict[str, Any] = {}
+    if run.spot:
+        options["EnableManagedSpotTraining"] = True
+    if run.checkpoints:
+        options["CheckpointConfig"] = {"S3Uri": checkpoints_uri, "LocalPath": CHECKPOINTS}
+    if run.shell:
+        options["RemoteDebugConfig"] = {"EnableRemoteDebug": True}
+    return options
+
+
+def _hosts(run: RunSpec) -> dict[str, Any]:
+    hosts: dict[str, Any] = {
+        "InstanceType": run.instance_type,
+        "InstanceCount": run.instance_count,
+        "VolumeSizeInGB": run.volume_gb,
+    }
+    if run.warm_pool_s:
+        hosts["KeepAlivePeriodInSeconds"] = run.warm_pool_s
+    return hosts
+
+
 def training_job_call(
     *,
     name: str,
@@ -46,38 +70,39 @@ def training_job_call(
     dataset: Dataset,
     source: Artifact,
     weights: Artifact,
+    wheels: Artifact | None,
     hyperparameters: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> Call:
-    """CreateTrainingJob: three File channels, our entry point, a limit on run time, no credentials."""
-    region = foundation.region
+    """CreateTrainingJob: File channels, our entry point, a limit on run time, no credentials.
+
+    `wheels` is the folder of hash-locked packages that the image lacks, if it lacks any.
+    """
+    channels = {"training": dataset.uri, "code": source.uri, "weights": weights.uri}
+    if wheels is not None:
+        channels["wheels"] = wheels.uri
+    limits = {"MaxRuntimeInSeconds": run.max_runtime_s}
+    if run.spot:
+        limits["MaxWaitTimeInSeconds"] = run.longest_s
+    runs = f"s3://{foundation.bucket}/runs"
     params = {
         "TrainingJobName": name,
         "RoleArn": foundation.role_arn(TRAINING_ROLE),
         "AlgorithmSpecification": {
-            "TrainingImage": training_image(run.instance_type, region),
+            "TrainingImage": training_image(run.instance_type, foundation.region),
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["/bin/bash"],
             "ContainerArguments": ["-c", _ENTRY],
         },
         "HyperParameters": dict(hyperparameters),
-        "InputDataConfig": [
-            _channel("training", dataset.uri),
-            _channel("code", source.uri),
-            _channel("weights", weights.uri),
-        ],
-        "OutputDataConfig": {
-            "S3OutputPath": f"s3://{foundation.bucket}/runs",
-            "CompressionType": "GZIP",
-        },
-        "ResourceConfig": {
-            "InstanceType": run.instance_type,
-            "InstanceCount": run.instance_count,
-            "VolumeSizeInGB": run.volume_gb,
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": run.max_runtime_s},
+        "InputDataConfig": [_channel(channel, uri) for channel, uri in channels.items()],
+        "OutputDataConfig": {"S3OutputPath": runs, "CompressionType": "GZIP"},
+        "ResourceConfig": _hosts(run),
+        "StoppingCondition": limits,
         "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
+        **_options(run, f"{runs}/{name}/checkpoints/"),
     }
     hosts = "one host" if run.instance_count == 1 else f"{run.instance_count} hosts"
-    why = f"train {run.name!r} on {hosts} of {run.instance_type}"
+    spot = ", spot" if run.spot else ""
+    why = f"train {run.name!r} on {hosts} of {run.instance_type}{spot}"
     return Call(service="sagemaker", operation="create_training_job", params=params, why=why)

@@ -14,10 +14,11 @@ from experiments import names
 from experiments.errors import CloudError
 from experiments.events import MetricPoint
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
-from experiments.tracking.notes import cost_table, launch_note, requests_text, settled_note
+from experiments.tracking.entries import dataset_input, log_model, logged_model_id
+from experiments.tracking.notes import closing_tags, cost_table, opening_tags, requests_text
 
 DEFAULT_STORE = "mlflow.db"
-_BATCH = 500
+_BATCH = 1000  # the most that MLflow takes in one request
 # MLflow's pages then show what model training needs, and not what prompts need.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _END_STATUS = {
@@ -44,6 +45,9 @@ class Tracker:
     def _client(self) -> Any:
         os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        # A server that is down is asked again by the mirror, which lets the run be watched meanwhile.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         from filelock import FileLock
         from mlflow import MlflowClient
 
@@ -69,29 +73,31 @@ class Tracker:
                 raise
             return str(found.experiment_id)
 
-    def open_run(self, plan: LaunchPlan, *, now: datetime) -> str:
-        """Open the run before anything is launched, so that a refusal is on record too. Its MLflow id."""
-        tags = {
-            names.RUN_ID: plan.run_id,
-            names.STATUS: RunStatus.SUBMITTED.value,
-            names.CODE_DIGEST: plan.params.get("code/digest", ""),
-            names.DATASET_DIGEST: plan.params.get("data/digest", ""),
-            "mlflow.source.name": "pedigree",
-            "mlflow.source.git.commit": plan.params.get("code/git_commit", ""),
-            "mlflow.user": plan.tags.get("pedigree:owner", ""),
-            "mlflow.note.content": launch_note(plan),
-        }
-        run = self._client.create_run(
-            self._experiment_id(plan.experiment),
-            start_time=int(now.timestamp() * 1000),
-            tags=tags,
-            run_name=plan.run_name,
-        )
-        run_id = str(run.info.run_id)
+    def open_run(self, plan: LaunchPlan, *, now: datetime, again: bool = False) -> str:
+        """Open the run before anything is launched, so that a refusal is on record too. Its MLflow id.
+
+        `again` looks for the run first: an earlier call may have died before its answer was kept.
+        """
+        experiment_id = self._experiment_id(plan.experiment)
+        run_id = self._opened_before(experiment_id, plan.run_id) if again else None
+        if run_id is None:
+            run = self._client.create_run(
+                experiment_id,
+                start_time=int(now.timestamp() * 1000),
+                tags=opening_tags(plan),
+                run_name=plan.run_name,
+            )
+            run_id = str(run.info.run_id)
         self._log(run_id, params=plan.params)
-        self._client.log_inputs(run_id, datasets=[_dataset_input(plan)])
+        self._client.log_inputs(run_id, datasets=[dataset_input(plan)])
         self._client.log_text(run_id, requests_text(plan), "launch/requests.json")
         return run_id
+
+    def _opened_before(self, experiment_id: str, run_id: str) -> str | None:
+        found = self._client.search_runs(
+            [experiment_id], filter_string=f"tags.`{names.RUN_ID}` = '{run_id}'", max_results=1
+        )
+        return str(found[0].info.run_id) if found else None
 
     def log_points(self, tracker_run_id: str, points: Sequence[MetricPoint]) -> None:
         """Mirror metric values with their own times; a value written twice is written once."""
@@ -106,8 +112,12 @@ class Tracker:
         self._log(tracker_run_id, tags=tags)
 
     def log_params(self, tracker_run_id: str, params: Mapping[str, str]) -> None:
-        """Add params to a run; the same value twice is no error."""
-        self._log(tracker_run_id, params=params)
+        """Add params to a run. The first value stands: MLflow cannot change one, and a run that was
+        moved to another host after an interruption may say something else the second time."""
+        known = self._client.get_run(tracker_run_id).data.params
+        fresh = {key: value for key, value in params.items() if key not in known}
+        if fresh:
+            self._log(tracker_run_id, params=fresh)
 
     def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
         """Keep a text as an artifact of a run."""
@@ -128,53 +138,26 @@ class Tracker:
             tags=[RunTag(key, value[:5000]) for key, value in (tags or {}).items()],
         )
 
-    def close_run(self, tracker_run_id: str, record: RunRecord, cost: Cost) -> None:
-        """Settle a run: its cost with every line's frozen price, its state, its model."""
-        tags = {
-            names.STATUS: record.status.value,
-            names.REASON: record.reason,
-            names.COST_USD: str(cost.total_usd),
-            names.COST_BASIS: cost.basis.value,
-            names.MODEL_URI: record.model_uri or "",
-            "mlflow.note.content": settled_note(record, cost),
+    def close_run(
+        self, tracker_run_id: str, record: RunRecord, cost: Cost, *, now: datetime
+    ) -> None:
+        """Settle a run: its cost with every line's frozen price, its state, its model. Safe to repeat.
+
+        `now` is the time of a run's end that nobody told.
+        """
+        self._log(tracker_run_id, tags=closing_tags(record, cost))
+        at_ms = int((record.ended_at or now).timestamp() * 1000)
+        figures = {
+            names.COST_METRIC: float(cost.total_usd),
+            names.BILLABLE_METRIC: record.billable_s or 0.0,
         }
-        if cost.lines:
-            price = cost.lines[0].price
-            tags[names.COST_PRICE] = f"{price.usd} USD per {price.unit}"
-            tags[names.COST_PRICE_DATE] = price.as_of
-        self._log(tracker_run_id, tags=tags)
-        ended = record.ended_at or datetime.now(tz=UTC)
-        at_ms = int(ended.timestamp() * 1000)
-        points = [
-            MetricPoint(name=names.COST_METRIC, value=float(cost.total_usd), step=0, t_ms=at_ms),
-            MetricPoint(
-                name=names.BILLABLE_METRIC, value=record.billable_s or 0.0, step=0, t_ms=at_ms
-            ),
-        ]
+        points = [MetricPoint(name=n, value=v, step=0, t_ms=at_ms) for n, v in figures.items()]
         self.log_points(tracker_run_id, points)
         if "cost.json" not in {file.path for file in self._client.list_artifacts(tracker_run_id)}:
             self._client.log_table(tracker_run_id, cost_table(cost), "cost.json")  # it appends
         if record.model_uri and record.status is RunStatus.SUCCEEDED:
-            self._log_model(tracker_run_id, record)
+            log_model(self._client, tracker_run_id, record)
         self._client.set_terminated(tracker_run_id, _END_STATUS[record.status], at_ms)
-
-    def _log_model(self, tracker_run_id: str, record: RunRecord) -> None:
-        from mlflow.entities import LoggedModelOutput
-
-        run = self._client.get_run(tracker_run_id)
-        if run.outputs and run.outputs.model_outputs:
-            return
-        model = self._client.create_logged_model(
-            run.info.experiment_id,
-            name=record.name,
-            source_run_id=tracker_run_id,
-            model_type="openvino-image-classifier",
-            tags={names.MODEL_URI: record.model_uri or "", names.RUN_ID: record.run_id},
-        )
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(
-            tracker_run_id, [LoggedModelOutput(model_id=model.model_id, step=0)]
-        )
 
     def register(self, name: str, record: RunRecord, tags: Mapping[str, str]) -> str:
         """Register a run's model as a new version of `name` with the alias `champion`. The version."""
@@ -187,7 +170,11 @@ class Tracker:
                 version = found
         if version is None:
             version = self._client.create_model_version(
-                name, source=record.model_uri, run_id=record.tracker_run_id
+                name,
+                source=record.model_uri,
+                run_id=record.tracker_run_id,
+                model_id=logged_model_id(self._client, record.tracker_run_id),
+                description=f"{record.experiment} / {record.name}, run {record.run_id}",
             )
         for key, value in tags.items():
             self._client.set_model_version_tag(name, version.version, key, value)
@@ -227,19 +214,6 @@ class Tracker:
                 return record
         shown = ", ".join(f"{r.name} ({r.run_id})" for r in there[:8]) or "none yet"
         raise CloudError(f"there is no run {word!r}", fix=f"name one of: {shown}")
-
-
-def _dataset_input(plan: LaunchPlan) -> Any:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    digest = plan.params.get("data/digest", "")
-    dataset = Dataset(
-        name=plan.experiment,
-        digest=digest.removeprefix("sha256:")[:36],
-        source_type="s3",
-        source=f'{{"digest": "{digest}"}}',
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def _moment(ms: int | None) -> datetime | None:

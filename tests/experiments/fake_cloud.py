@@ -6,6 +6,7 @@ states follow from the clock alone.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class FakeCloud:
     roles: Roles = field(default_factory=Roles)
     jobs: dict[str, Job] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def account_id(self) -> str:
@@ -186,9 +188,15 @@ class FakeCloud:
     def _s3_head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         return {"ContentLength": self.buckets.get(Bucket, Key, missing="404").size}
 
-    def _s3_get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+    def _s3_get_object(self, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:
         stored = self.buckets.get(Bucket, Key, missing="NoSuchKey")
-        return {"ContentLength": stored.size, "Body": stored.open()}
+        if not Range:
+            return {"ContentLength": stored.size, "Body": stored.open()}
+        first, last = (int(part) for part in Range.removeprefix("bytes=").split("-"))
+        if first >= stored.size:
+            raise Refusal("InvalidRange", "The requested range is not satisfiable")
+        part = stored.data[first : last + 1]
+        return {"ContentLength": len(part), "Body": io.BytesIO(part)}
 
     def _s3_list_objects_v2(
         self, Bucket: str, Prefix: str = "", ContinuationToken: str = ""
@@ -300,6 +308,8 @@ class FakeCloud:
             raise Refusal("InvalidAMIID.NotFound", params["ImageId"])
         if not self.roles.profiles.get(params["IamInstanceProfile"]["Name"]):
             raise Refusal("InvalidParameterValue", "Invalid IAM Instance Profile name")
+        if not all(map(self._has_group, params["SecurityGroups"])):
+            raise Refusal("InvalidGroup.NotFound", f"{params['SecurityGroups']} do not exist")
         if len(params["UserData"].encode()) > 16_384:
             raise Refusal("InvalidUserData.Malformed", "User data is limited to 16384 bytes")
         name = f"i-{len(self.instances):017x}"
@@ -308,6 +318,26 @@ class FakeCloud:
             instance_id=name, request=params, work=self._work(tags), launched=self.clock.now()
         )
         return {"Instances": [self.instances[name].described(self.clock.now())]}
+
+    def _ec2_describe_security_groups(
+        self, Filters: Sequence[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        wanted = [name for part in Filters for name in part["Values"]]
+        found = [self.groups[f"{self.region}/{n}"] for n in wanted if self._has_group(n)]
+        return {"SecurityGroups": found}
+
+    def _has_group(self, name: str) -> bool:
+        return f"{self.region}/{name}" in self.groups
+
+    def _ec2_create_security_group(
+        self, GroupName: str, Description: str, TagSpecifications: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        if self._has_group(GroupName):
+            raise Refusal("InvalidGroup.Duplicate", f"The security group {GroupName} exists")
+        tags = TagSpecifications[0]["Tags"]
+        group = {"GroupName": GroupName, "Description": Description, "Tags": tags}
+        self.groups[f"{self.region}/{GroupName}"] = {**group, "IpPermissions": []}
+        return {"GroupId": f"sg-{len(self.groups):017x}"}
 
     def _visible(self, instance: Instance) -> bool:
         return self.clock.now() >= instance.launched + timedelta(seconds=self.blind_s)
@@ -325,6 +355,16 @@ class FakeCloud:
         now = self.clock.now()
         return {"Reservations": [{"Instances": [i.described(now)]} for i in found]}
 
+    def _ec2_create_tags(
+        self, Resources: Sequence[str], Tags: Sequence[Mapping[str, str]]
+    ) -> dict[str, Any]:
+        for name in Resources:
+            if name not in self.instances or not self._visible(self.instances[name]):
+                raise Refusal("InvalidInstanceID.NotFound", f"The instance ID {name!r} is unknown")
+            for tag in Tags:
+                self.instances[name].tag(tag["Key"], self.clock.now())
+        return {}
+
     def _ec2_terminate_instances(self, InstanceIds: Sequence[str]) -> dict[str, Any]:
         for name in InstanceIds:
             if name not in self.instances:
@@ -337,4 +377,5 @@ _TOKENS = {
     "list_objects_v2": ("NextContinuationToken", "ContinuationToken"),
     "describe_log_streams": ("nextToken", "nextToken"),
     "describe_instances": ("NextToken", "NextToken"),
+    "describe_security_groups": ("NextToken", "NextToken"),
 }

@@ -27,6 +27,8 @@ class Work:
     exit_code: int = 0
     failure: str = ""
     keeps_files: bool = True
+    listens: bool = True
+    """Whether it ends when it is told to, at its limit or before."""
 
     def said_by(self, seconds: float) -> list[str]:
         """The lines said in the first `seconds`, evenly over the training time."""
@@ -147,6 +149,7 @@ class Instance:
     work: Work
     launched: datetime
     terminate_asked: datetime | None = None
+    stop_asked: datetime | None = None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -164,14 +167,28 @@ class Instance:
 
     @property
     def _watchdog(self) -> datetime:
-        found = re.search(r"sleep (\d+); shutdown", self.request["UserData"])
+        found = re.search(r"shutdown -h \+(\d+)", self.request["UserData"])
         assert found, "the script has no watchdog"
-        return self._booted + timedelta(seconds=int(found.group(1)))
+        return self._booted + timedelta(minutes=int(found.group(1)))
 
     @property
     def _done(self) -> datetime:
-        """When the script would end the instance by itself."""
-        return self._booted + timedelta(seconds=self.work.train_s)
+        """When the script would end the instance by itself: trained, at its limit or asked to stop."""
+        limit = re.search(r"timeout --kill-after=60 (\d+)", self.request["UserData"])
+        assert limit, "the script has no limit"
+        seconds = min(self.work.train_s, float(limit.group(1))) if self.work.listens else 10**7
+        done = self._booted + timedelta(seconds=seconds)
+        asked = self.stop_asked if self.work.listens else None
+        return min(done, max(asked, self._booted) + timedelta(seconds=_STOP_S)) if asked else done
+
+    def tag(self, key: str, now: datetime) -> None:
+        """A tag is found in the instance's metadata."""
+        if key == "pedigree:stop" and self.stop_asked is None:
+            self.stop_asked = now
+
+    @property
+    def _stopped_early(self) -> bool:
+        return self.stop_asked is not None and self._done >= self.stop_asked
 
     @property
     def _cut(self) -> bool:
@@ -206,16 +223,18 @@ class Instance:
     def written(self, now: datetime) -> Iterator[tuple[str, bytes]]:
         """What its script has put into S3 by now."""
         lines = self.work.said_by((min(now, self._off) - self._booted).total_seconds())
-        events = [line for line in lines if line.startswith("{")]
-        if events:
-            yield f"{self._output}/events.jsonl", ("\n".join(events) + "\n").encode()
+        if lines:
+            yield f"{self._output}/console.log", ("\n".join(lines) + "\n").encode()
         if self._cut or now < self._done or not self.work.keeps_files:
             return
         yield f"{self._output}/output.tar.gz", self.work.output(lines)
-        if self.work.exit_code == 0:
+        early = self._done < self._booted + timedelta(seconds=self.work.train_s)
+        exit_code = 143 if early else self.work.exit_code
+        if exit_code == 0:
             yield f"{self._output}/model.tar.gz", archive({"pedigree.json": b"{}"})
         end = {
-            "exit_code": self.work.exit_code,
+            "exit_code": exit_code,
+            "why": ("stopped" if self._stopped_early else "limit") if early else "done",
             "started_at": int(self._booted.timestamp()),
             "ended_at": int(self._done.timestamp()),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,37 +27,66 @@ class TrackedRun:
 
 
 class FakeTracker(Tracker):
-    """Keeps runs in `tracked`, by the id that `open_run` gave. `tag` fails as often as told to."""
+    """Keeps runs in `tracked`, by the id that `open_run` gave.
 
-    def __init__(self, *, failing_tags: int = 0) -> None:
+    `down` says, for each call's number from 1, whether it fails, and when: before its effect or after it.
+    """
+
+    def __init__(self, *, down: Callable[[int], str] = lambda _call: "") -> None:
         super().__init__("memory:", Path())
         self.tracked: dict[str, TrackedRun] = {}
-        self._failing_tags = failing_tags
+        self.asked = 0
+        self.down = down
+        self._failing = ""
 
-    def open_run(self, plan: LaunchPlan, *, now: datetime) -> str:
-        name = f"t{len(self.tracked) + 1}"
-        self.tracked[name] = TrackedRun(plan=plan, opened=now)
-        return name
+    def _call(self) -> None:
+        self.asked += 1
+        self._failing = self.down(self.asked)
+        if self._failing == "before":
+            raise OSError("the tracker is down")
+
+    def _answer(self) -> None:
+        if self._failing == "after":
+            raise OSError("the tracker's answer was lost")
+
+    def open_run(self, plan: LaunchPlan, *, now: datetime, again: bool = False) -> str:
+        self._call()
+        known = [name for name, run in self.tracked.items() if run.plan.run_id == plan.run_id]
+        if not (again and known):
+            known = [f"t{len(self.tracked) + 1}"]
+            self.tracked[known[0]] = TrackedRun(plan=plan, opened=now)
+        self._answer()
+        return known[0]
 
     def log_points(self, tracker_run_id: str, points: Sequence[MetricPoint]) -> None:
+        self._call()
         self.tracked[tracker_run_id].points |= set(points)
+        self._answer()
 
     def tag(self, tracker_run_id: str, tags: Mapping[str, str]) -> None:
-        if self._failing_tags:
-            self._failing_tags -= 1
-            raise OSError("the tracker is down")
+        self._call()
         self.tracked[tracker_run_id].tags |= tags
+        self._answer()
 
     def log_params(self, tracker_run_id: str, params: Mapping[str, str]) -> None:
+        self._call()
         self.tracked[tracker_run_id].params |= params
+        self._answer()
 
     def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
+        self._call()
         self.tracked[tracker_run_id].files[path] = text
+        self._answer()
 
-    def close_run(self, tracker_run_id: str, record: RunRecord, cost: Cost) -> None:
+    def close_run(
+        self, tracker_run_id: str, record: RunRecord, cost: Cost, *, now: datetime
+    ) -> None:
+        self._call()
         self.tracked[tracker_run_id].record = record
         self.tracked[tracker_run_id].cost = cost
+        self._answer()
 
     def of(self, run_id: str) -> TrackedRun:
         """The tracked run of a plan, by the plan's run id."""
-        return next(run for run in self.tracked.values() if run.plan.run_id == run_id)
+        (found,) = [run for run in self.tracked.values() if run.plan.run_id == run_id]
+        return found

@@ -40,10 +40,15 @@ def test_every_planned_launch_is_a_request_aws_knows(name: str) -> None:
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
 def test_every_planned_foundation_is_a_request_aws_knows(region: str) -> None:
     nothing = Standing(
-        bucket=False, bucket_closed=False, roles={}, ec2_profile=False, profile_role=False
+        bucket=False,
+        bucket_closed=False,
+        roles={},
+        ec2_profile=False,
+        profile_role=False,
+        closed_group=False,
     )
     calls = plan_foundation(foundation(region=region), nothing)
-    assert len(calls) == 10
+    assert len(calls) == 11
     assert [(call.operation, faults(call)) for call in calls if faults(call)] == []
 
 

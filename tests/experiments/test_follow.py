@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from experiments import names
-from experiments.errors import CloudError
-from experiments.following.follow import mirror
-from experiments.records import Basis, RunRecord, RunStatus
+from experiments.errors import BusyError, CloudError
+from experiments.following.follow import Interrupt, catch_up_tracker, follow
+from experiments.following.run_log import RunLog, open_logs
+from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from tests.experiments.build import event, told
 from tests.experiments.fake_cloud import Fault
 from tests.experiments.fake_runs import Work
@@ -50,13 +52,13 @@ def test_three_runs_succeed_and_are_settled(tmp_path: Path) -> None:
         assert record.model_uri.endswith(f"-{record.run_id}/output/model.tar.gz")
         tracked = world.tracker.of(record.run_id)
         assert tracked.record == record
-        assert {point.name: point.value for point in tracked.points if point.step != 1} == (
-            dict(record.metrics)
-        )
+        said = [point for point in tracked.points if not point.name.startswith("cost/")]
+        assert {p.name: p.value for p in said if p.step != 1} == dict(record.metrics)
         assert tracked.files["events.jsonl"].splitlines() == [
             line for line in told() if line.startswith("{")
         ]
-        assert "result" in (tmp_path / f"{record.run_id}.log").read_text()
+        assert "result" in (tmp_path / record.run_id / "output.log").read_text()
+        assert open_logs(tmp_path) == []
     assert living(world) == []
 
 
@@ -121,8 +123,16 @@ def test_a_run_at_its_maximum_run_time_is_stopped_and_paid_for(tmp_path: Path) -
     endless = Work(train_s=10**6, lines=told()[:1])
     world = World(work={ONE: endless, PLAIN: endless}, logs=tmp_path)
     records = by_id(world.run())
-    assert records[ONE].status is records[PLAIN].status is RunStatus.STOPPED
-    assert "maximum run time" in records[ONE].reason
+    for run_id in (ONE, PLAIN):
+        assert records[run_id].status is RunStatus.STOPPED
+        assert "at its maximum run time" in records[run_id].reason
+    assert records[PLAIN].billable_s == 20 + 1800
+
+
+def test_an_instance_whose_training_hangs_is_ended_by_its_watchdog(tmp_path: Path) -> None:
+    hung = Work(train_s=10**6, lines=told()[:1], listens=False)
+    records = by_id(World(work={PLAIN: hung}, logs=tmp_path).run())
+    assert records[PLAIN].status is RunStatus.STOPPED
     # EC2 does not say when an instance ended that ended itself: up to when it was seen ended.
     assert records[PLAIN].billable_s == pytest.approx(20 + 1800 + 120 + 8, abs=2.5)
     assert (records[PLAIN].cost_usd or 0) > Decimal("0.09")
@@ -167,9 +177,7 @@ def test_all_are_asked_to_stop_before_any_is_waited_for(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         world.run()
     asked = [call.operation for call in world.cloud.calls]
-    stops = [
-        at for at, name in enumerate(asked) if name in ("stop_training_job", "terminate_instances")
-    ]
+    stops = [at for at, name in enumerate(asked) if name in ("stop_training_job", "create_tags")]
     assert len(stops) == 3
     assert stops == list(range(stops[0], stops[0] + 3))
 
@@ -188,7 +196,8 @@ def test_ctrl_c_during_a_launch_leaves_nothing_running(
     record = world.tracker.of(hit).record
     assert record is not None
     assert (record.status, record.reason) == (RunStatus.STOPPED, "stopped by Ctrl-C")
-    assert record.cost_usd == 0  # no time has passed
+    # A job that never started costs nothing; an instance is paid for from its first second.
+    assert (record.cost_usd or 0) < Decimal("0.003")
 
 
 def test_what_the_program_says_as_it_is_stopped_is_not_the_reason(tmp_path: Path) -> None:
@@ -202,15 +211,128 @@ def test_what_the_program_says_as_it_is_stopped_is_not_the_reason(tmp_path: Path
     assert reasons == {"stopped by Ctrl-C"}
 
 
-def test_a_tracker_that_breaks_after_a_launch_leaves_nothing_running(tmp_path: Path) -> None:
-    world = World(logs=tmp_path, tracker=FakeTracker(failing_tags=1))
-    with pytest.raises(OSError, match="the tracker is down"):
+def test_an_instance_that_does_not_listen_is_ended(tmp_path: Path) -> None:
+    fault = Fault(operation="describe_training_job", error=KeyboardInterrupt(), nth=9)
+    deaf = Work(train_s=1000, listens=False)
+    world = World(logs=tmp_path, work={PLAIN: deaf}, faults=[fault])
+    with pytest.raises(KeyboardInterrupt):
         world.run()
-    assert len(world.cloud.jobs) == 1
+    assert world.cloud.count("terminate_instances") >= 1
     assert living(world) == []
-    record = world.tracker.of(ONE).record
+    record = world.tracker.of(PLAIN).record
     assert record is not None
-    assert record.reason.startswith("stopped because following it broke: OSError")
+    assert record.reason == "stopped by Ctrl-C"
+
+
+def test_who_presses_ctrl_c_may_leave_the_runs_and_attach_later(tmp_path: Path) -> None:
+    fault = Fault(operation="describe_training_job", error=KeyboardInterrupt(), nth=9)
+    world = World(logs=tmp_path, faults=[fault])
+    world.around = replace(world.around, on_interrupt=lambda _names: Interrupt.LEAVE)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert len(living(world)) == 3
+    left = open_logs(tmp_path)
+    assert {log.run_id for log in left} == {ONE, TWO, PLAIN}
+    assert any("pedigree attach" in text for _, text in world.said)
+    records = follow(left, parallel=3, around=world.around)
+    assert {record.status for record in records} == {RunStatus.SUCCEEDED}
+    assert len(world.cloud.jobs) + len(world.cloud.instances) == 3
+    assert len(world.tracker.tracked) == 3
+
+
+def test_who_pressed_ctrl_c_by_mistake_goes_on(tmp_path: Path) -> None:
+    fault = Fault(operation="describe_training_job", error=KeyboardInterrupt(), nth=9)
+    world = World(logs=tmp_path, faults=[fault])
+    world.around = replace(world.around, on_interrupt=lambda _names: Interrupt.GO_ON)
+    assert {record.status for record in world.run()} == {RunStatus.SUCCEEDED}
+
+
+def test_two_do_not_follow_one_run(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
+    world.launch("one")
+    other = RunLog(tmp_path / ONE)
+    with other.lock, pytest.raises(BusyError, match="another pedigree command follows"):
+        follow([RunLog(tmp_path / ONE)], parallel=1, around=world.around)
+    (record,) = follow([RunLog(tmp_path / ONE)], parallel=1, around=world.around)
+    assert record.status is RunStatus.SUCCEEDED
+
+
+def test_a_budget_stops_a_run_within_one_poll(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
+    limit = Decimal("0.002")
+    seen: list[Decimal] = []
+
+    def over(plan: LaunchPlan, so_far: Cost) -> str | None:
+        if plan.run_id != ONE:
+            return None
+        seen.append(so_far.total_usd)
+        return f"its budget of {limit} USD is spent" if so_far.total_usd >= limit else None
+
+    world.around = replace(world.around, over_budget=over)
+    records = by_id(world.run())
+    assert records[ONE].status is RunStatus.STOPPED
+    assert records[ONE].reason == "its budget of 0.002 USD is spent"
+    assert records[TWO].status is records[PLAIN].status is RunStatus.SUCCEEDED
+    price_of_a_poll = Decimal("0.23") * 2 / 3600
+    assert limit <= seen[-1] < limit + price_of_a_poll
+    spent = [p.value for p in world.tracker.of(ONE).points if p.name == names.COST_SO_FAR_METRIC]
+    assert spent
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lost_launch_answer_is_found_again(tmp_path: Path, when: str) -> None:
+    lost = CloudError("no answer", fix="-", code="Unreachable")
+    faults = [
+        Fault(operation="create_training_job", error=lost, when=when),
+        Fault(operation="run_instances", error=lost, when=when),
+    ]
+    world = World(logs=tmp_path, faults=faults)
+    assert {record.status for record in world.run()} == {RunStatus.SUCCEEDED}
+    assert (len(world.cloud.jobs), len(world.cloud.instances)) == (2, 1)
+
+
+def test_a_tracker_that_is_down_stops_nothing_and_is_caught_up(tmp_path: Path) -> None:
+    tracker = FakeTracker(down=lambda _call: "before")
+    world = World(logs=tmp_path, tracker=tracker)
+    records = world.run()
+    assert {record.status for record in records} == {RunStatus.SUCCEEDED}
+    assert tracker.tracked == {}
+    assert any("the tracker does not answer" in text for _, text in world.said)
+    tracker.down = lambda _call: ""
+    assert catch_up_tracker(world.around) == []
+    for record in records:
+        tracked = tracker.of(record.run_id)
+        assert tracked.record == record
+        assert {p.name for p in tracked.points} >= {"train/loss", "test/top1"}
+        assert tracked.files["events.jsonl"]
+    asked = tracker.asked
+    assert catch_up_tracker(world.around) == []
+    assert tracker.asked == asked, "what is there is not written again"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_tracker_that_comes_and_goes_has_all_of_it_once(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    tracker = FakeTracker(down=lambda _call: chance.choice(["", "before", "after"]))
+    world = World(logs=tmp_path, tracker=tracker)
+    records = world.run()
+    while catch_up_tracker(world.around):
+        world.clock.sleep(1)
+    assert len(tracker.tracked) == 3
+    for record in records:
+        tracked = tracker.of(record.run_id)
+        assert tracked.record is not None
+        assert tracked.record.metrics == record.metrics
+        said = [p for p in tracked.points if not p.name.startswith("cost/")]
+        assert len(said) == 3
+
+
+def test_what_the_hosts_warn_of_is_on_the_run(tmp_path: Path) -> None:
+    warned = (*told(), event("warning", 20, message="class 'pug' has two photos"))
+    world = World(logs=tmp_path, work={ONE: Work(lines=warned)})
+    world.run()
+    assert world.tracker.of(ONE).tags[names.WARNINGS] == "class 'pug' has two photos"
+    assert names.WARNINGS not in world.tracker.of(TWO).tags
 
 
 def test_a_run_that_ends_just_before_it_is_stopped_keeps_its_result(tmp_path: Path) -> None:
@@ -232,32 +354,36 @@ def test_a_run_that_ends_just_before_it_is_stopped_keeps_its_result(tmp_path: Pa
         assert tracked.record.cost_usd
 
 
-def test_one_run_that_cannot_be_settled_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_poll_that_fails_is_tried_again(tmp_path: Path) -> None:
     faults = [
-        Fault(operation="get_log_events", error=KeyboardInterrupt(), nth=3),
-        Fault(operation="get_object", error=OSError("broken off"), about="output.tar.gz"),
+        Fault(operation=name, error=error, nth=nth)
+        for name, error in (
+            ("describe_training_job", CloudError("busy", fix="-", code="ThrottlingException")),
+            ("describe_instances", CloudError("no answer", fix="-", code="Unreachable")),
+            ("get_log_events", OSError("broken off")),
+            ("get_object", OSError("broken off")),
+        )
+        for nth in (1, 4, 9)
     ]
     world = World(logs=tmp_path, faults=faults)
-    with pytest.raises(KeyboardInterrupt):
-        world.run()
-    assert living(world) == []
-    closed = [run for run in world.tracker.tracked.values() if run.record is not None]
-    assert len(closed) == 2
-    assert any("could not be settled" in text for _, text in world.said)
+    assert {record.status for record in world.run()} == {RunStatus.SUCCEEDED}
+    assert world.cloud.count("stop_training_job") == 0
+    assert any("it is tried again" in text for _, text in world.said)
 
 
-def test_a_status_unknown_to_us_stops_what_was_started(tmp_path: Path) -> None:
-    fault = Fault(
-        operation="describe_training_job",
-        error=CloudError("no answer", fix="wait", code="ThrottlingException"),
-        nth=6,
-    )
-    world = World(logs=tmp_path, faults=[fault])
-    with pytest.raises(CloudError):
-        world.run()
-    assert living(world) == []
-    reasons = {run.record.reason for run in world.tracker.tracked.values() if run.record}
-    assert reasons == {"stopped because following it broke: no answer"}
+def test_a_run_that_cannot_be_asked_after_is_left_and_not_stopped(tmp_path: Path) -> None:
+    down = Fault(operation="describe_training_job", error=CloudError("down", fix="-", code="500"))
+    faults = [replace(down, nth=nth) for nth in range(6, 400)]
+    world = World(logs=tmp_path, faults=faults)
+    records = by_id(world.run())
+    assert records[PLAIN].status is RunStatus.SUCCEEDED
+    for run_id in (ONE, TWO):
+        assert records[run_id].status is RunStatus.RUNNING
+        assert records[run_id].reason == "not followed any more, it may go on: down"
+    assert world.cloud.count("stop_training_job") == 0
+    world.cloud.faults = ()
+    again = follow(open_logs(tmp_path), parallel=2, around=world.around)
+    assert {record.status for record in again} == {RunStatus.SUCCEEDED}
 
 
 def test_an_instance_that_ec2_does_not_know_yet_is_waited_for(tmp_path: Path) -> None:
@@ -265,10 +391,23 @@ def test_an_instance_that_ec2_does_not_know_yet_is_waited_for(tmp_path: Path) ->
     assert records[PLAIN].status is RunStatus.SUCCEEDED
 
 
-def test_an_instance_that_never_shows_up_is_an_error(tmp_path: Path) -> None:
-    world = World(logs=tmp_path, blind_s=10**6)
-    with pytest.raises(CloudError, match="InvalidInstanceID"):
-        world.run()
+def test_an_instance_that_never_shows_up_is_left(tmp_path: Path) -> None:
+    records = by_id(World(logs=tmp_path, blind_s=10**6).run())
+    assert records[PLAIN].status is RunStatus.SUBMITTED
+    assert "InvalidInstanceID" in records[PLAIN].reason
+
+
+def test_an_instance_that_ec2_forgot_is_settled_by_its_note(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
+    world.launch("plain")
+    log = RunLog(tmp_path / PLAIN)
+    log.note("launched", at=world.clock.now(), resource=next(iter(world.cloud.instances)))
+    world.clock.sleep(4000)
+    world.cloud.ask("ec2", "describe_instances", InstanceIds=[*world.cloud.instances])
+    world.cloud.instances.clear()
+    (record,) = follow([log], parallel=1, around=world.around)
+    assert record.status is RunStatus.SUCCEEDED
+    assert record.billable_s == 20 + 90
 
 
 def test_a_damaged_output_does_not_lose_what_was_mirrored(tmp_path: Path) -> None:
@@ -279,13 +418,5 @@ def test_a_damaged_output_does_not_lose_what_was_mirrored(tmp_path: Path) -> Non
     record = by_id(world.run())[ONE]
     assert record.status is RunStatus.SUCCEEDED
     assert "output.tar.gz is damaged" in record.reason
-    assert {point.name for point in world.tracker.of(ONE).points} == {"train/loss", "test/top1"}
-
-
-def test_mirroring_again_changes_nothing(tmp_path: Path) -> None:
-    world = World(logs=tmp_path)
-    tracked = world.tracker.open_run(world.plans[0], now=world.clock.now())
-    lines = [*told(), event("metric", 9, name="bad name\n", value=1)]
-    for part in (lines[:4], lines, lines[2:]):
-        mirror(ONE, tracked, part, world.around)
-    assert len(world.tracker.tracked[tracked].points) == 3
+    seen = {point.name for point in world.tracker.of(ONE).points}
+    assert seen >= {"train/loss", "test/top1"}

@@ -23,6 +23,16 @@ from tests.experiments.build import foundation
 from tests.experiments.fake_cloud import FakeCloud
 from tests.experiments.fake_storage import Bucket
 
+# Actions for which AWS defines no resource (its service authorization reference).
+KNOW_NO_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
+
 
 def complete() -> Standing:
     home = foundation()
@@ -32,6 +42,7 @@ def complete() -> Standing:
         roles={TRAINING_ROLE: training_policy(home), EC2_ROLE: ec2_policy(home)},
         ec2_profile=True,
         profile_role=True,
+        closed_group=True,
     )
 
 
@@ -85,6 +96,7 @@ def test_nothing_missing_needs_no_call() -> None:
             ["create_instance_profile", "add_role_to_instance_profile"],
         ),
         ({"profile_role": False}, ["add_role_to_instance_profile"]),
+        ({"closed_group": False}, ["create_security_group"]),
     ],
 )
 def test_only_what_is_missing_is_planned(changes: dict[str, Any], wanted: list[str]) -> None:
@@ -95,7 +107,7 @@ def test_only_what_is_missing_is_planned(changes: dict[str, Any], wanted: list[s
 def test_an_empty_account_is_brought_up_once(region: str) -> None:
     cloud = FakeCloud(region=region)
     home, first = stand_up(cloud)
-    assert first == 10
+    assert first == 11
     assert observe_foundation(cloud)[1] == replace(
         complete(),
         roles={TRAINING_ROLE: training_policy(home), EC2_ROLE: ec2_policy(home)},
@@ -103,7 +115,7 @@ def test_an_empty_account_is_brought_up_once(region: str) -> None:
     assert stand_up(cloud) == (home, 0)
 
 
-@pytest.mark.parametrize("done", range(10))
+@pytest.mark.parametrize("done", range(11))
 def test_standing_up_goes_on_where_it_broke_off(done: int) -> None:
     cloud = FakeCloud(region="eu-west-1")
     home, standing = observe_foundation(cloud)
@@ -128,7 +140,7 @@ def test_a_policy_that_somebody_changed_is_brought_back() -> None:
 def test_a_second_region_takes_nothing_from_the_first() -> None:
     first = FakeCloud()
     second = replace(first, region="eu-west-1")
-    assert [stand_up(cloud)[1] for cloud in (first, second, first, second)] == [10, 6, 0, 0]
+    assert [stand_up(cloud)[1] for cloud in (first, second, first, second)] == [11, 7, 0, 0]
     for role in (TRAINING_ROLE, EC2_ROLE):
         policies = str(first.roles.get(role).policies)
         assert "pedigree-123456789012-us-east-1/runs/*" in policies
@@ -156,7 +168,7 @@ def test_no_policy_reaches_beyond_its_own_things(policy: dict[str, Any]) -> None
         assert "NotResource" not in statement
         assert "NotAction" not in statement
         if statement["Resource"] == ["*"]:
-            assert statement["Action"] == ["ecr:GetAuthorizationToken"]
+            assert set(statement["Action"]) <= KNOW_NO_RESOURCE
             continue
         for resource in statement["Resource"]:
             assert resource.startswith("arn:aws:"), statement

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from experiments.contract import faults
 from experiments.errors import PriceError, SpecError
-from experiments.launching.ec2 import user_data
+from experiments.launching.host_script import user_data
 from experiments.launching.plan import check_settings, check_spec, plan_experiment, plan_launch
 from experiments.launching.sagemaker import training_image
 from experiments.records import Artifact
@@ -45,6 +45,7 @@ def script(**changes: Any) -> str:
         "dataset": dataset(),
         "source": artifact("code/source.tar.gz"),
         "weights": artifact("weights/lite0.pth"),
+        "wheels": None,
         "arguments": ["--epochs=3"],
         **changes,
     }
@@ -93,9 +94,10 @@ def test_an_instance_ends_itself_and_is_closed() -> None:
     assert disk["Ebs"]["Encrypted"] is True
     assert disk["Ebs"]["DeleteOnTermination"] is True
     assert "KeyName" not in params
-    assert "SecurityGroupIds" not in params
+    assert params["SecurityGroups"] == ["pedigree-closed"]
     assert len(params["UserData"].encode()) < 16_384
-    assert re.search(r"sleep 1920; shutdown -h now", params["UserData"])
+    # The first thing of all, and kept by the system itself.
+    assert params["UserData"].partition("set -uo pipefail\n")[2].startswith("shutdown -h +32\n")
 
 
 def test_all_launchers_are_told_the_same_settings() -> None:
@@ -229,11 +231,13 @@ def test_bash_accepts_the_script_for_any_name(name: str) -> None:
 # `aws s3 cp` between a folder that stands for S3 and the instance's disk; options are skipped.
 _AWS = """\
 #!/bin/bash
+what="$2"
 shift 2
 paths=()
 for word in "$@"; do
   case "$word" in --quiet) ;; --recursive) ;; *) paths+=("${word/#s3:\\/\\//$S3_FOLDER/}") ;; esac
 done
+if [ "$what" = sync ] && [ ! -e "${paths[0]}" ]; then exit 0; fi
 mkdir -p -- "$(dirname -- "${paths[1]}")"
 if [ -d "${paths[0]}" ]; then cp -r -- "${paths[0]}/." "${paths[1]}"
 else cp -- "${paths[0]}" "${paths[1]}"; fi
@@ -307,7 +311,7 @@ def test_the_script_passes_any_name_on_untouched(tmp_path: Path, weights: str) -
     output = s3 / "bucket" / "runs" / "dogs-plain-1" / "output"
     assert {"end.json", "model.tar.gz", "output.tar.gz"} <= {p.name for p in output.iterdir()}
     assert json.loads((output / "end.json").read_text())["exit_code"] == 0
-    assert (s3 / "shutdown").read_text() == "-h now\n" * 2
+    assert (s3 / "shutdown").read_text() == "-h +62\n-h now\n"
 
 
 def test_a_failed_training_leaves_a_note_and_no_model(tmp_path: Path) -> None:
@@ -316,7 +320,7 @@ def test_a_failed_training_leaves_a_note_and_no_model(tmp_path: Path) -> None:
     assert json.loads((output / "end.json").read_text())["exit_code"] == 7
     assert not (output / "model.tar.gz").exists()
     assert (output / "output.tar.gz").exists()
-    assert (s3 / "shutdown").read_text() == "-h now\n" * 2
+    assert (s3 / "shutdown").read_text() == "-h +62\n-h now\n"
 
 
 def test_the_plan_s_region_is_the_foundation_s() -> None:

@@ -3,29 +3,26 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 
 from experiments.errors import RunError
-from experiments.following.follow import submit
 from experiments.following.observe import (
     EC2_STATUS,
     SAGEMAKER_STATUS,
-    Cursor,
     ended_by,
     find_launched,
-    live_lines,
     observe,
-    output_files,
     read_instance,
-    read_object,
     read_training_job,
     settle_instance,
     translate,
 )
-from experiments.records import LaunchPlan, Observation, RunHandle, RunStatus
+from experiments.following.output import Cursor, live_lines, output_files, read_object
+from experiments.records import LaunchPlan, Observation, RunStatus
 from tests.experiments.build import NOW, archive, event, plan, told, usage
 from tests.experiments.fake_cloud import FakeCloud
 from tests.experiments.fake_runs import Work
@@ -153,18 +150,12 @@ def test_an_instance_with_no_end_on_record_is_billed_until_it_was_seen_ended() -
     assert ended_by(never, later) == never
 
 
-def launched(world: World, run_name: str) -> tuple[LaunchPlan, RunHandle]:
-    found = next(p for p in world.plans if p.run_name == run_name)
-    tracked = world.tracker.open_run(found, now=world.clock.now())
-    return found, submit(found, run_id=tracked, around=world.around)
-
-
 @pytest.mark.parametrize("name", ["one", "two", "plain"])
-def test_live_lines_come_once_and_in_order(name: str) -> None:
-    world = World()
-    found, handle = launched(world, name)
+def test_live_lines_come_once_and_in_order(tmp_path: Path, name: str) -> None:
+    world = World(logs=tmp_path)
+    found, handle = world.launch(name)
     cursor, lines = Cursor(), list[str]()
-    while not observe(world.cloud, handle, found).status.settled:
+    while not observe(world.cloud, handle, found, world.clock.now()).status.settled:
         more, cursor = live_lines(world.cloud, handle, found, cursor)
         lines += more
         world.clock.sleep(7)
@@ -175,9 +166,9 @@ def test_live_lines_come_once_and_in_order(name: str) -> None:
     assert live_lines(world.cloud, handle, found, cursor) == ([], cursor)
 
 
-def test_a_reader_that_comes_late_gets_all_pages_at_once() -> None:
-    world = World()
-    found, handle = launched(world, "two")
+def test_a_reader_that_comes_late_gets_all_pages_at_once(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
+    found, handle = world.launch("two")
     world.clock.sleep(1000)
     lines, _ = live_lines(world.cloud, handle, found, Cursor())
     assert [line for line in lines if line.startswith("{")] == [
@@ -186,18 +177,18 @@ def test_a_reader_that_comes_late_gets_all_pages_at_once() -> None:
     assert lines.count("a host wakes up") == 2
 
 
-def test_before_the_first_word_there_are_no_lines() -> None:
-    world = World()
+def test_before_the_first_word_there_are_no_lines(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
     for name in ("one", "plain"):
-        found, handle = launched(world, name)
+        found, handle = world.launch(name)
         assert live_lines(world.cloud, handle, found, Cursor())[0] == []
 
 
 @pytest.mark.parametrize("name", ["one", "plain"])
-def test_a_launch_is_found_again_and_one_never_made_is_not(name: str) -> None:
-    world = World()
+def test_a_launch_is_found_again_and_one_never_made_is_not(tmp_path: Path, name: str) -> None:
+    world = World(logs=tmp_path)
     other = plan(name, "ffffffff")
-    found, handle = launched(world, name)
+    found, handle = world.launch(name)
     assert find_launched(world.cloud, found) == handle.resource_id
     assert find_launched(world.cloud, other) is None
 
@@ -207,8 +198,8 @@ def put_output(cloud: FakeCloud, found: LaunchPlan, data: bytes) -> None:
     cloud.buckets.put(bucket, f"{key}output.tar.gz", data)
 
 
-def test_the_output_files_are_the_texts_at_the_archive_s_top() -> None:
-    world = World()
+def test_the_output_files_are_the_texts_at_the_archive_s_top(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
     found = world.plans[0]
     assert output_files(world.cloud, found) == {}
     lines = "\n".join([event("phase", 1, name="features", state="start"), event("result", 2)])
@@ -222,8 +213,8 @@ def test_the_output_files_are_the_texts_at_the_archive_s_top() -> None:
     assert output_files(world.cloud, found) == {"events.jsonl": lines, "confusion.json": "[]"}
 
 
-def test_links_in_an_archive_are_not_followed() -> None:
-    world = World()
+def test_links_in_an_archive_are_not_followed(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
     found = world.plans[0]
     data = archive({}, [("events.jsonl", "/etc/hostname"), ("./events.jsonl", "other.txt")])
     put_output(world.cloud, found, data)
@@ -233,15 +224,15 @@ def test_links_in_an_archive_are_not_followed() -> None:
 @pytest.mark.parametrize(
     "data", [b"no archive", archive({"events.jsonl": b"x" * 99_999})[:-40], b"\x1f\x8b\x08junk"]
 )
-def test_a_damaged_archive_is_an_error_that_says_so(data: bytes) -> None:
-    world = World()
+def test_a_damaged_archive_is_an_error_that_says_so(tmp_path: Path, data: bytes) -> None:
+    world = World(logs=tmp_path)
     put_output(world.cloud, world.plans[0], data)
     with pytest.raises(RunError, match=r"output\.tar\.gz is damaged"):
         output_files(world.cloud, world.plans[0])
 
 
-def test_an_object_that_is_too_large_is_not_read() -> None:
-    world = World()
+def test_an_object_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    world = World(logs=tmp_path)
     bucket = next(iter(world.cloud.buckets.held))
     world.cloud.buckets.put_hollow(bucket, "huge", 256 * 1024**2 + 1)
     with pytest.raises(RunError, match="over 256 MiB"):
@@ -256,11 +247,13 @@ def test_a_stamp_in_a_transition_is_utc() -> None:
     assert seen.usage.ended_at.utcoffset() == timedelta(0)
 
 
-def test_work_is_seen_to_end() -> None:
-    world = World(work={"00000003": Work(train_s=10, exit_code=3)}, tracker=FakeTracker())
-    found, handle = launched(world, "plain")
+def test_work_is_seen_to_end(tmp_path: Path) -> None:
+    world = World(
+        logs=tmp_path, work={"00000003": Work(train_s=10, exit_code=3)}, tracker=FakeTracker()
+    )
+    found, handle = world.launch("plain")
     world.clock.sleep(1000)
-    seen = observe(world.cloud, handle, found)
+    seen = observe(world.cloud, handle, found, world.clock.now())
     assert seen.status is RunStatus.FAILED
     assert seen.usage is not None
     assert seen.usage.billable_s == usage(30).billable_s

@@ -25,6 +25,7 @@ READING = {
     "head_bucket",
     "get_bucket_policy",
     "get_parameter",
+    "describe_security_groups",
 }
 
 

@@ -36,17 +36,18 @@ def test_a_launch_says_why() -> None:
 
 def test_a_settled_run_shows_every_line_of_its_bill() -> None:
     note = settled_note(record(), ledger())
-    assert note.startswith("**succeeded**")
-    assert "- 1 x c5.xlarge: 10 hour at 0.17 USD (read 2026-11-01, a test) = 1.7 USD" in note
-    assert f"- total {ledger().total_usd} USD, simulated" in note
-    assert "not counted: S3 storage and requests" in note
+    assert note.startswith("## one: sagemaker, ml.m5.xlarge\n\n**succeeded**")
+    assert "| 1 x c5.xlarge | 10 hour | 0.17 (read 2026-11-01) | 1.7 |" in note
+    assert f"| **total, simulated** | | | **{ledger().total_usd}** |" in note
+    assert "| test/top1 |\n|---:|\n| 0.9 |" in note
+    assert "Not counted: S3 storage and requests" in note
 
 
 def test_a_refused_run_says_why_and_costs_nothing() -> None:
     refused = record(status=RunStatus.REFUSED, reason="no quota")
     note = settled_note(refused, Cost(basis=Basis.BILLED))
-    assert note.startswith("**refused** no quota")
-    assert "- total 0 USD, billed" in note
+    assert "\n**refused** no quota\n" in note
+    assert "| **total, billed** | | | **0** |" in note
 
 
 def test_the_table_loses_no_digit() -> None:

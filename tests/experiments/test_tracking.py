@@ -51,7 +51,7 @@ class Store:
             **changes,
         }
         settled = record(**given)
-        self.tracker.close_run(tracker_run_id, settled, bill(settled))
+        self.tracker.close_run(tracker_run_id, settled, bill(settled), now=NOW)
         return settled
 
 

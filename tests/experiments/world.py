@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.following.follow import Surroundings, run_plans
+from experiments.following.run_log import Intent, RunLog
+from experiments.following.submit import submit
 from experiments.foundation import observe_foundation, plan_foundation
-from experiments.records import LaunchPlan, RunRecord
+from experiments.records import LaunchPlan, RunHandle, RunRecord
 from tests.experiments.build import book, plans
 from tests.experiments.fake_cloud import Clock, FakeCloud, Fault
 from tests.experiments.fake_runs import Work
@@ -23,7 +25,7 @@ class World:
         work: Mapping[str, Work] | None = None,
         faults: Sequence[Fault] = (),
         tracker: FakeTracker | None = None,
-        logs: Path = Path("/nonexistent"),
+        logs: Path,
         blind_s: float = 0.0,
         quota: int = 20,
     ) -> None:
@@ -49,6 +51,21 @@ class World:
             poll_s=2.0,
             now=self.clock.now,
             sleep=self.clock.sleep,
+        )
+
+    def launch(self, run_name: str) -> tuple[LaunchPlan, RunHandle]:
+        """Launch one of the plans and nothing more."""
+        found = next(p for p in self.plans if p.run_name == run_name)
+        opened = Intent(plan=found, cloud="local", opened_at=self.clock.now())
+        log = RunLog.create(self.around.log_folder, opened)
+        resource = submit(
+            found, cloud=self.cloud, log=log, now=self.clock.now(), sleep=self.clock.sleep
+        )
+        return found, RunHandle(
+            run_id=found.run_id,
+            launcher=found.launcher,
+            resource_id=resource,
+            submitted_at=self.clock.now(),
         )
 
     def run(self, *, parallel: int = 3) -> list[RunRecord]:

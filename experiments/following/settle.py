@@ -1,0 +1,148 @@
+"""Close a run's account: all it said, what it used, what that cost at frozen prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from experiments.aws import Cloud
+from experiments.cost import run_cost
+from experiments.errors import RunError
+from experiments.events import (
+    Event,
+    failure_message,
+    metric_points,
+    read_events,
+    unknown_lines,
+)
+from experiments.following.observe import ended_by
+from experiments.following.output import output_files
+from experiments.following.run_log import RunLog, Settled
+from experiments.prices import PriceBook
+from experiments.records import Basis, Cost, LaunchPlan, Observation, RunRecord, RunStatus, Usage
+
+LAUNCHER = "launcher"
+"""The host of those lines in a run's log that the launcher wrote itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What costs are reckoned with."""
+
+    book: PriceBook
+    cloud: Basis
+
+    @property
+    def basis(self) -> Basis:
+        """On AWS a cost reckoned from reported usage stays an estimate until a bill confirms it."""
+        return Basis.SIMULATED if self.cloud is Basis.SIMULATED else Basis.ESTIMATED
+
+    def cost(self, plan: LaunchPlan, usage: Usage | None) -> Cost:
+        """What `usage` of a plan's hosts cost; nothing if nothing was used."""
+        if usage is None:
+            return Cost(basis=self.basis)
+        return run_cost(
+            usage,
+            launcher=plan.launcher,
+            instance_type=plan.instance_type,
+            region=plan.region,
+            volume_gb=plan.volume_gb,
+            book=self.book,
+            basis=self.basis,
+        )
+
+    def so_far(self, plan: LaunchPlan, usage: Usage | None, now: datetime) -> Cost:
+        """What a run that goes on has cost by `now`, by the clock: AWS bills at the end."""
+        if usage is None or usage.started_at is None:
+            return Cost(basis=self.basis)
+        seconds = max(Decimal(str((now - usage.started_at).total_seconds())), Decimal(0))
+        return self.cost(plan, replace(usage, billable_s=max(seconds, usage.billable_s)))
+
+
+def settle(
+    log: RunLog, seen: Observation, *, cloud: Cloud, ledger: Ledger, now: datetime
+) -> RunRecord:
+    """Settle an ended run from its own event file and the lines that were read; on disk when it returns.
+
+    May be repeated after a crash. Raises CloudError when the cloud cannot be asked.
+    """
+    plan = log.intent().plan
+    if plan.launcher == "ec2":
+        seen = ended_by(seen, now)
+    try:
+        files = output_files(cloud, plan)
+    except RunError as error:
+        files, seen = {}, replace(seen, reason=f"{seen.reason} {error.message}".strip())
+    kept, _ = log.lines()
+    log.keep(unknown_lines(files.get("events.jsonl", "").splitlines(), kept), log.cursor())
+    events = read_events(log.lines()[0])
+    return close(log, _explained(seen, events, log), events, files, ledger=ledger, now=now)
+
+
+def close(
+    log: RunLog,
+    seen: Observation,
+    events: list[Event],
+    files: dict[str, str],
+    *,
+    ledger: Ledger,
+    now: datetime,
+) -> RunRecord:
+    """Write down how a run ended; the tracker has it when the mirror catches up."""
+    plan = log.intent().plan
+    cost = Cost(basis=ledger.cloud) if seen.status is RunStatus.REFUSED else None
+    cost = cost or ledger.cost(plan, seen.usage)
+    record = make_record(
+        plan,
+        seen,
+        cost,
+        tracker_run_id=str(log.mirrored().get("run", "")),
+        metrics={p.name: p.value for p in metric_points(e for e in events if e.host != LAUNCHER)},
+    )
+    log.settle(Settled(record=record, cost=cost, at=record.ended_at or now), files)
+    return record
+
+
+def _explained(seen: Observation, events: list[Event], log: RunLog) -> Observation:
+    """The reason in the words of whoever knows best: who stopped it, the program itself, AWS."""
+    message, why = failure_message(events), log.progress().stop_why
+    if why and seen.status is RunStatus.STOPPED:
+        return replace(seen, reason=why)
+    if message and seen.status is RunStatus.FAILED:
+        return replace(seen, reason=message)
+    return seen
+
+
+def make_record(
+    plan: LaunchPlan,
+    seen: Observation,
+    cost: Cost | None,
+    *,
+    tracker_run_id: str = "",
+    metrics: dict[str, float] | None = None,
+) -> RunRecord:
+    """A run as leaderboards show it."""
+    usage = seen.usage
+    return RunRecord(
+        run_id=plan.run_id,
+        tracker_run_id=tracker_run_id,
+        name=plan.run_name,
+        experiment=plan.experiment,
+        status=seen.status,
+        launcher=plan.launcher,
+        instance_type=plan.instance_type,
+        hosts=plan.instance_count,
+        reason=seen.reason,
+        metrics=metrics or {},
+        params=plan.params,
+        billable_s=float(usage.billable_s) if usage else 0.0,
+        cost_usd=cost.total_usd if cost else None,
+        cost_basis=cost.basis if cost else None,
+        model_uri=seen.model_uri,
+        dataset_digest=plan.params.get("data/digest", ""),
+        code_digest=plan.params.get("code/digest", ""),
+        git_commit=plan.params.get("code/git_commit", ""),
+        started_at=usage.started_at if usage else None,
+        ended_at=usage.ended_at if usage else None,
+    )
