@@ -22,14 +22,15 @@ def _model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
-def _operation(call: Call) -> Any:
+@lru_cache(maxsize=256)
+def _operation(service: str, operation: str) -> Any:
     from botocore import xform_name
 
-    model = _model(call.service)
+    model = _model(service)
     for name in model.operation_names:
-        if xform_name(name) == call.operation:
+        if xform_name(name) == operation:
             return model.operation_model(name)
-    raise PedigreeError(f"{call.service} has no operation {call.operation}", fix="mend the planner")
+    raise PedigreeError(f"{service} has no operation {operation}", fix="mend the planner")
 
 
 def _faults_in(shape: Any, value: Any, where: str) -> Iterator[str]:
@@ -78,7 +79,7 @@ def faults(call: Call) -> list[str]:
     """Everything that AWS's model says is wrong with a planned request; empty if nothing is."""
     from botocore.validate import ParamValidator
 
-    shape = _operation(call).input_shape
+    shape = _operation(call.service, call.operation).input_shape
     if shape is None:
         return [] if not call.params else ["takes no parameters"]
     report = ParamValidator().validate(dict(call.params), shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.aws import Cloud
 from experiments.errors import PedigreeError, ReleaseError
-from experiments.following.observe import output_texts
+from experiments.following.output import output_texts
 
 FILE = "predictions.jsonl"
 _MODEL = "model.tar.gz"

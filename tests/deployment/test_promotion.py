@@ -327,36 +327,6 @@ def strike_dead(left: list[int]) -> None:
         raise Killed
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_a_promotion_killed_at_any_write_converges_when_run_again(
-    after: bool, tmp_path: Path
-) -> None:
-    """First release, and a second one with a new model and handler: every write of both."""
-    code = handler(tmp_path, "changed")
-    for count in range(1, 60):
-        world = World()
-        first, second = run(world, "first"), run(world, "second")
-        kill_at(world, count, after=after)
-        killed = 0
-        for of, how in ((first, None), (second, code)):
-            try:
-                promote(world, of, code=how)
-            except Killed:
-                killed += 1
-                world.before = world.after = lambda call: None
-                world.moment.sleep(300)
-                promote(world, of, code=how)
-        assert world.endpoints.serves("dogs-prod") == "second"
-        assert alias(world) == "2" and provisioned(world) == {"2": 3}
-        assert len(store(world).live().history) == 2
-        assert len(world.endpoints.models) == 2 and len(world.endpoints.configs) == 2
-        assert list(world.functions.functions["dogs-prod"].versions) == ["1", "2"]
-        assert proposal(world, second, code=code).is_done
-        if not killed:
-            return
-    raise AssertionError("a promotion has fewer writes than that")
-
-
 @hypothesis_settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
