@@ -193,7 +193,11 @@ def standard_services(parts: Parts) -> Sequence[Service]:
     watch = parts.watch
     sagemaker = SageMaker(**shared, watch=watch)
     autoscaling = Autoscaling(
-        store=parts.store, clock=parts.clock, sagemaker=sagemaker, settings=parts.settings
+        store=parts.store,
+        clock=parts.clock,
+        sagemaker=sagemaker,
+        settings=parts.settings,
+        alarms=watch.alarms,
     )
     others = (sagemaker, Functions(**shared, metrics=watch.data), Ec2(**shared), autoscaling)
     return (SharedProcesses(processes), *others)

@@ -7,8 +7,10 @@ import threading
 import uuid
 from dataclasses import dataclass
 
+from localaws.metrics.alarms import AlarmBook
 from localaws.sagemaker.words import Doc, Params, invalid
 from localaws.scaling.decision import TrackingPolicy
+from localaws.scaling.policy_alarms import PolicyAlarms
 from localaws.settings import Settings
 from localaws.store import Store
 from localaws.wire.protocol import AwsError
@@ -66,12 +68,13 @@ class ScalingRecords:
     Hold `lock` while a document is read, changed and written.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, alarms: AlarmBook) -> None:
         self.targets = store.table("scalable-targets")
         self.policies = store.table("scaling-policies")
         self.activities = store.table("scaling-activities")
         self.tags = store.table("scalable-target-tags")
         self.lock = threading.RLock()
+        self.alarms = PolicyAlarms(alarms, settings)
         self._settings = settings
 
     def new_target(self, resource: Resource, now: float) -> Doc:
@@ -128,6 +131,7 @@ class ScalingRecords:
         """Remove a target and its policies; activities stay, as the history that they are."""
         for policy in self.policies_of(resource_id):
             self.policies.delete(f"{resource_id}\n{policy['PolicyName']}")
+            self.alarms.delete(policy)
         target = self.targets.get(resource_id)
         if target is not None:
             self.tags.delete(target["ScalableTargetARN"])

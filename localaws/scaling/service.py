@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localaws.clock import Timer
+from localaws.metrics.alarms import AlarmBook
 from localaws.sagemaker.listing import cut
 from localaws.sagemaker.service import SageMaker
 from localaws.sagemaker.words import Doc, Params, invalid, unsupported
@@ -40,11 +41,17 @@ class Autoscaling:
     """`services` answer `application-autoscaling`."""
 
     def __init__(
-        self, *, store: Store, clock: Timer, sagemaker: SageMaker, settings: Settings
+        self,
+        *,
+        store: Store,
+        clock: Timer,
+        sagemaker: SageMaker,
+        settings: Settings,
+        alarms: AlarmBook,
     ) -> None:
         self._clock = clock
         self._variants = sagemaker.endpoints
-        self._records = ScalingRecords(store, settings)
+        self._records = ScalingRecords(store, settings, alarms)
         self._loop = ScalingLoop(self._records, self._variants, sagemaker.metrics, clock)
         self.services = {"application-autoscaling": ModelService("application-autoscaling", self)}
 
@@ -111,6 +118,7 @@ class Autoscaling:
             policy = policy or self._records.new_policy(params, self._clock.now())
             policy[_CONFIG] = config
             self._records.policies.put(key, policy)
+            self._records.alarms.put(policy, self._clock.now())
         return {"PolicyARN": policy["PolicyARN"], "Alarms": policy["Alarms"]}
 
     def describe_scaling_policies(self, params: Params, caller: Caller) -> Doc:
@@ -136,10 +144,16 @@ class Autoscaling:
         """DeleteScalingPolicy."""
         del caller
         resource = resource_of(params)
-        if not self._records.policies.delete(f"{resource.resource_id}\n{params['PolicyName']}"):
-            raise object_not_found(
-                f"No scaling policy found for {named(params)}, policy name: {params['PolicyName']}"
-            )
+        key = f"{resource.resource_id}\n{params['PolicyName']}"
+        with self._records.lock:
+            policy = self._records.policies.get(key)
+            if policy is None:
+                name = params["PolicyName"]
+                raise object_not_found(
+                    f"No scaling policy found for {named(params)}, policy name: {name}"
+                )
+            self._records.policies.delete(key)
+            self._records.alarms.delete(policy)
         return {}
 
     def describe_scaling_activities(self, params: Params, caller: Caller) -> Doc:

@@ -34,7 +34,11 @@ def sagemaker_services(parts: Parts) -> Sequence[Service]:
         processes=processes,
         watch=parts.watch,
     )
-    return (Closing(processes), sagemaker, Autoscaling(**shared, sagemaker=sagemaker))
+    return (
+        Closing(processes),
+        sagemaker,
+        Autoscaling(**shared, sagemaker=sagemaker, alarms=parts.watch.alarms),
+    )
 
 
 class Closing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localaws.clock import ManualClock
+from localaws.metrics.alarms import AlarmBook
+from localaws.metrics.data import MetricData
 from localaws.scaling.decision import Decision, TrackingPolicy, decide
 from localaws.scaling.loop import Capacity, ScalingLoop, strongest
 from localaws.scaling.records import DIMENSION, Resource, ScalingRecords
@@ -202,7 +205,8 @@ class Scaled:
         self.clock = ManualClock(1_800_000_000.0)
         self.variant = FakeVariant(instances)
         self.traffic = FakeTraffic(self.variant)
-        self.records = ScalingRecords(self.store, settings)
+        book = AlarmBook(self.store, MetricData(self.clock), self.clock)
+        self.records = ScalingRecords(self.store, settings, book)
         resource = Resource(endpoint="dogs", variant="AllTraffic")
         target = self.records.new_target(resource, self.clock.now())
         target |= {"MinCapacity": 1, "MaxCapacity": 3}
@@ -377,53 +381,107 @@ def test_targets_policies_and_what_aws_refuses(hosted: Callable[..., Client]) ->
     assert settled(cloud, "dogs")["EndpointConfigName"] == "bigger"
 
 
-@pytest.mark.slow
-def test_a_real_endpoint_scales_out_and_in_from_its_traffic(hosted: Callable[..., Client]) -> None:
-    cloud = hosted(speed=120.0)
+class Load:
+    """So many requests a minute of the cloud's clock, until the block ends."""
+
+    def __init__(self, cloud: Client, speed: float) -> None:
+        self.per_minute = 1.0
+        self.failures: list[Exception] = []
+        self._speed = speed
+        self._runtime = cloud.client("sagemaker-runtime")
+        self._done = threading.Event()
+        self._asker = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Load:
+        self._asker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._asker.join()
+
+    def _ask(self) -> None:
+        due = time.monotonic()
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - 1) + 60 / self._speed / self.per_minute
+            try:
+                self._runtime.invoke_endpoint(EndpointName="dogs", Body=b"x")["Body"].read()
+            except ClientError as error:
+                self.failures.append(error)
+
+
+def test_a_rising_rate_takes_an_endpoint_to_three_and_back_to_one(
+    hosted: Callable[..., Client],
+) -> None:
+    speed = 240.0
+    cloud = hosted(speed=speed)
     scaling = cloud.client("application-autoscaling")
     scaling.register_scalable_target(**RESOURCE, MinCapacity=1, MaxCapacity=3)
-    scaling.put_scaling_policy(PolicyName="track", **RESOURCE, **tracking(4.0))
-    done, pause_s = threading.Event(), [0.01]
-
-    runtime = cloud.client("sagemaker-runtime")
-
-    def ask() -> None:
-        while not done.wait(pause_s[0]):
-            runtime.invoke_endpoint(EndpointName="dogs", Body=b"x")["Body"].read()
+    policy = tracking(6.0)
+    policy["TargetTrackingScalingPolicyConfiguration"]["ScaleOutCooldown"] = 120
+    scaling.put_scaling_policy(PolicyName="track", **RESOURCE, **policy)
 
     def instances() -> int:
         described = cloud.client("sagemaker").describe_endpoint(EndpointName="dogs")
-        (shown,) = described["ProductionVariants"]
-        count: int = shown["CurrentInstanceCount"]
+        count: int = described["ProductionVariants"][0]["CurrentInstanceCount"]
         return count
 
-    asker = threading.Thread(target=ask)
-    asker.start()
-    try:
-        assert until(lambda: instances() == 3, 30)
-        pause_s[0] = 0.4
-        assert until(lambda: instances() == 1, 60)
-    finally:
-        done.set()
-        asker.join()
+    seen = [1]
+    with Load(cloud, speed) as load:
+        for per_minute, wanted in ((9.0, 2), (24.0, 3), (2.0, 1)):
+            load.per_minute = per_minute
+
+            def arrived(wanted: int = wanted) -> bool:
+                if instances() != seen[-1]:
+                    seen.append(instances())
+                return seen[-1] == wanted
+
+            assert until(arrived, 30), (seen, wanted)
+    assert load.failures == []
+    assert seen == [1, 2, 3, 2, 1]
+    made = settled_activities(scaling)
+    assert [one["Description"][-2:-1] for one in made] == ["2", "3", "2", "1"]
+    assert "AlarmHigh" in made[0]["Cause"]
+    assert "AlarmLow" in made[-1]["Cause"]
+    pauses = [
+        (later["StartTime"] - earlier["EndTime"]).total_seconds()
+        for earlier, later in itertools.pairwise(made)
+    ]
+    # The second scale-out waits for the first one's cooldown, a scale-in for the other's.
+    assert pauses[0] >= 120
+    assert pauses[2] >= 300
+    # Fifteen minutes under the target come before the first scale-in.
+    assert pauses[1] >= 14 * 60
+    cloud.client("sagemaker").delete_endpoint(EndpointName="dogs")
+    assert until(lambda: gone(cloud, "dogs"))
+    assert until(
+        lambda: (
+            not scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        )
+    )
+    assert cloud.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+def settled_activities(scaling: Any) -> list[dict[str, Any]]:
+    """Every activity, the oldest first, when none is under way."""
 
     def activities() -> list[dict[str, Any]]:
         found = scaling.describe_scaling_activities(ServiceNamespace="sagemaker")
         return list(found["ScalingActivities"])[::-1]
 
     assert until(lambda: {one["StatusCode"] for one in activities()} == {"Successful"})
-    made = activities()
-    assert made[-3]["Description"] == "Setting desired instance count to 3."
-    assert [a["Description"] for a in made[-2:]] == [
-        "Setting desired instance count to 2.",
-        "Setting desired instance count to 1.",
-    ]
-    for earlier, later in itertools.pairwise(made[-2:]):
-        assert (later["StartTime"] - earlier["EndTime"]).total_seconds() >= 300
-    cloud.client("sagemaker").delete_endpoint(EndpointName="dogs")
-    assert until(lambda: gone(cloud, "dogs"))
-    assert until(
-        lambda: (
-            scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
-        )
-    )
+    return activities()
+
+
+def test_a_policys_alarms_are_in_cloudwatch(hosted: Callable[..., Client]) -> None:
+    cloud = hosted()
+    scaling, cloudwatch = cloud.client("application-autoscaling"), cloud.client("cloudwatch")
+    scaling.register_scalable_target(**RESOURCE, MinCapacity=1, MaxCapacity=3)
+    made = scaling.put_scaling_policy(PolicyName="track", **RESOURCE, **tracking(20.0))
+    high, low = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert [one["AlarmARN"] for one in made["Alarms"]] == [high["AlarmArn"], low["AlarmArn"]]
+    assert (high["Threshold"], high["EvaluationPeriods"]) == (20.0, 3)
+    assert (low["Threshold"], low["EvaluationPeriods"]) == (18.0, 15)
+    assert high["AlarmActions"] == [made["PolicyARN"]]
+    scaling.delete_scaling_policy(PolicyName="track", **RESOURCE)
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == []
