@@ -8,13 +8,15 @@ from typing import Any
 
 from experiments.errors import SpecError
 from simulator.goal import Goal, misses
+from simulator.outcome import Outcome
 from simulator.run import Question, simulate
 from simulator.search_space import endpoints, functions, moves, priced_kinds
 from simulator.settings import Settings
-from simulator.study import Market, Study, gather, study
+from simulator.study import Market, Study, gather
 
-_CHECKED_SEEDS = 3
-_FINALISTS = 8
+_SEEDS = 3
+_CHECKED = 40
+_FINALISTS = 4
 Report = Callable[[str, int], None]
 
 
@@ -81,7 +83,7 @@ def recommend(
     asked = search.look(question.settings)
     for settings in endpoints(question, kinds or priced_kinds(question, market)):
         search.look(settings)
-    for candidate in search.cheapest(_FINALISTS // 2):
+    for candidate in search.cheapest(_FINALISTS):
         for settings in functions(question, candidate.settings):
             search.look(settings)
     best, found = search.checked()
@@ -138,15 +140,24 @@ class _Search:
         return ranked[:count]
 
     def checked(self) -> tuple[Candidate | None, Study | None]:
-        """The cheapest that meets the goal in every seed."""
-        for one in self.cheapest(_FINALISTS):
+        """The cheapest that meets the goal in every seed, among the first _CHECKED."""
+        for one in self.cheapest(_CHECKED):
             if one.missed:
                 break
-            question = replace(self._question, settings=one.settings)
-            found = study(question, self._market, seeds=_CHECKED_SEEDS)
-            if not misses(found, self._goal):
+            found = self._with_more_seeds(one.settings)
+            if found is not None:
                 return _candidate(found, self._goal), found
         return None, None
+
+    def _with_more_seeds(self, settings: Settings) -> Study | None:
+        """The study of all seeds; None at the first seed that misses the goal."""
+        question = replace(self._question, settings=settings)
+        outcomes: tuple[Outcome, ...] = ()
+        for seed in range(1, _SEEDS + 1):
+            outcomes += (simulate(question, seed=seed),)
+            if misses(gather(question, self._market, outcomes[-1:]), self._goal):
+                return None
+        return gather(question, self._market, outcomes)
 
     def sensitivities(self, best: Candidate) -> Iterator[Sensitivity]:
         """Each setting moved by one step, both ways, on the visitors of seed 1."""

@@ -60,7 +60,7 @@ def parse_cloudwatch(text: str, *, name: str) -> Steps:
     try:
         answer = json.loads(text)
         pairs = _points(answer)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{name} is no answer of CloudWatch: {error}", fix=_FORMATS) from error
     counts = {_seconds(str(when), name): _count(str(value), name) for when, value in pairs}
     return _counts(counts, name)
