@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deployment.apply import Applied
+    from deployment.apply import Applied, Means
     from deployment.choose import Choice, Rule
+    from deployment.gates.checklist import Demands
     from deployment.promote import Proposal
+    from deployment.rollout import Rollout
     from deployment.settings import ServingSettings
     from deployment.smoke import GoldenPhoto
     from experiments.aws import Boto3Cloud
@@ -83,16 +85,38 @@ def choose_run(records: Sequence[RunRecord], rule: Rule) -> Choice:
     return choose(records, rule)
 
 
-def propose_run(cloud: Boto3Cloud, record: RunRecord, settings: ServingSettings) -> Proposal:
-    """What making this run's model live would do. Changes nothing."""
+def propose_run(
+    cloud: Boto3Cloud,
+    record: RunRecord,
+    settings: ServingSettings,
+    *,
+    demands: Demands | None = None,
+    rollout: Rollout | None = None,
+) -> Proposal:
+    """Pass a run's model through the gates, and say what making it live would do. Changes nothing."""
+    from deployment.gates.checklist import Demands, Examiner
+    from deployment.gates.trial import serve
     from deployment.promote import prepare, propose
-    from experiments.contract import check
     from experiments.prices import latest_book
 
-    prepared = prepare(cloud, record, settings, now=datetime.now(tz=UTC))
-    proposal = propose(cloud, prepared, book=latest_book())
-    check(step.call for step in proposal.plan.steps if step.call is not None)
-    return proposal
+    book = latest_book()
+    examiner = Examiner(cloud=cloud, book=book, trial=serve, demands=demands or Demands())
+    prepared = prepare(cloud, record, settings, now=datetime.now(tz=UTC), examiner=examiner)
+    return propose(cloud, prepared, book=book, rollout=rollout)
+
+
+def means(cloud: Boto3Cloud, *, golden: GoldenPhoto | None, say: Callable[[str], None]) -> Means:
+    """What carrying out a plan takes, for this process."""
+    from deployment.apply import Means
+    from experiments.prices import latest_book
+
+    return Means(
+        cloud=cloud,
+        book=latest_book(),
+        holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        report=lambda done: say(f"{done.number:>2} of {done.total}  {done.text}"),
+        golden=golden,
+    )
 
 
 def apply(
@@ -104,17 +128,9 @@ def apply(
     say: Callable[[str], None],
 ) -> Applied:
     """Make a proposal live and tell the tracker: registered version, alias `champion`, tags."""
-    from deployment.apply import Means, apply_proposal
-    from experiments.prices import latest_book
+    from deployment.apply import apply_proposal
 
-    means = Means(
-        cloud=cloud,
-        book=latest_book(),
-        holder=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-        report=lambda done: say(f"{done.number:>2} of {done.total}  {done.text}"),
-        golden=golden,
-    )
-    applied = apply_proposal(proposal, means)
+    applied = apply_proposal(proposal, means(cloud, golden=golden, say=say))
     release = applied.release
     for record in tracker.runs():
         if record.run_id == release.run_id:

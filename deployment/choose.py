@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -20,12 +20,14 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 class Rule:
     """The best is the run with the largest `metric`; what is too dear or too weak is refused.
 
-    Raises ReleaseError for a metric of which less is better.
+    `minimums` are least values by metric, beside `min_metric` for the metric chosen by. Raises
+    ReleaseError for a metric of which less is better.
     """
 
     metric: str = "test/top1"
     max_cost_usd: Decimal | None = None
     min_metric: float | None = None
+    minimums: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.metric.endswith(_SMALLER_IS_BETTER) or self.metric.startswith("time/"):
@@ -93,6 +95,11 @@ def _fault(record: RunRecord, rule: Rule) -> str:
     value = record.metrics[rule.metric]
     if rule.min_metric is not None and value < rule.min_metric:
         return f"{rule.metric} {value:.4f} is below {rule.min_metric}"
+    for name, least in rule.minimums.items():
+        if name not in record.metrics:
+            return f"has no {name}, and the rule asks for {least}"
+        if record.metrics[name] < least:
+            return f"{name} {record.metrics[name]:.4f} is below {least}"
     if rule.max_cost_usd is not None:
         return _too_dear(record, rule.max_cost_usd)
     return ""

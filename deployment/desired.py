@@ -10,6 +10,7 @@ from deployment.function_code import HANDLER, as_base64
 from deployment.policy import (
     SERVING_REPOSITORY,
     Policy,
+    capture_prefix,
     endpoint_policy,
     function_policy,
     model_prefix,
@@ -117,7 +118,7 @@ def desired(
             ),
         ),
         model=_model(release, foundation),
-        endpoint_config=_endpoint_config(release),
+        endpoint_config=_endpoint_config(release, foundation),
         endpoint_tags=[OWNER_TAG, {"Key": "pedigree:app", "Value": settings.app}],
         scalable_target=_scalable_target(settings),
         scaling_policy=_scaling_policy(settings),
@@ -165,7 +166,7 @@ def _model(release: Release, foundation: Foundation) -> Params:
     }
 
 
-def _endpoint_config(release: Release) -> Params:
+def _endpoint_config(release: Release, foundation: Foundation) -> Params:
     variant = {
         "VariantName": VARIANT,
         "ModelName": release.model_name,
@@ -177,6 +178,21 @@ def _endpoint_config(release: Release) -> Params:
         "EndpointConfigName": release.model_name,
         "ProductionVariants": [variant],
         "Tags": _release_tags(release),
+        **_capture(release.settings, foundation),
+    }
+
+
+def _capture(settings: ServingSettings, foundation: Foundation) -> Params:
+    if not settings.capture_percent:
+        return {}
+    return {
+        "DataCaptureConfig": {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": settings.capture_percent,
+            "DestinationS3Uri": f"s3://{foundation.bucket}/{capture_prefix(settings)}",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        }
     }
 
 

@@ -16,6 +16,11 @@ def model_prefix(settings: ServingSettings) -> str:
     return f"models/{settings.name}/"
 
 
+def capture_prefix(settings: ServingSettings) -> str:
+    """Where captured questions and answers of an application are kept in the bucket."""
+    return f"capture/{settings.name}"
+
+
 def endpoint_arn(settings: ServingSettings, foundation: Foundation) -> str:
     return f"arn:aws:sagemaker:{foundation.region}:{foundation.account_id}:endpoint/{settings.name}"
 
@@ -37,6 +42,9 @@ def endpoint_policy(settings: ServingSettings, foundation: Foundation) -> Policy
     region, account = foundation.region, foundation.account_id
     image = f"arn:aws:ecr:{region}:{account}:repository/{SERVING_REPOSITORY}"
     models = f"arn:aws:s3:::{foundation.bucket}/{model_prefix(settings)}*"
+    captured = ""
+    if settings.capture_percent:
+        captured = f"arn:aws:s3:::{foundation.bucket}/{capture_prefix(settings)}/*"
     logs = _log_group(foundation, f"/aws/sagemaker/Endpoints/{settings.name}")
     metrics = _allow("WriteMetrics", ["cloudwatch:PutMetricData"], ["*"])
     spaces = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
@@ -51,6 +59,7 @@ def endpoint_policy(settings: ServingSettings, foundation: Foundation) -> Policy
             _allow("PullImage", pull, [image]),
             _allow("WriteLogs", ["logs:CreateLogGroup", *write], [logs, f"{logs}:*"]),
             metrics,
+            *([_allow("KeepAnswers", ["s3:PutObject"], [captured])] if captured else []),
         ],
     }
 

@@ -85,7 +85,10 @@ def content_digest(
     settings: ServingSettings, *, model_digest: str, function_digest: str, image: str
 ) -> str:
     """Eight hex digits that name what is served and how."""
-    content = [asdict(settings), model_digest, function_digest, image]
+    how = asdict(settings)
+    if not settings.capture_percent:  # so that releases from before it was a setting keep their id
+        del how["capture_percent"]
+    content = [how, model_digest, function_digest, image]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -39,6 +39,7 @@ class ServingSettings:
     `timeout_s`: when Lambda ends a call. Above `endpoint_read_timeout_s`, so that a slow model gives
         an answer (504) and not a broken call.
     `allowed_origins`: origins that a browser may call the function from.
+    `capture_percent`: the share of questions and answers that SageMaker keeps in the bucket.
     """
 
     app: str
@@ -55,6 +56,7 @@ class ServingSettings:
     timeout_s: int = 30
     endpoint_read_timeout_s: int = 20
     allowed_origins: tuple[str, ...] = ()
+    capture_percent: int = 0
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -86,6 +88,10 @@ class ServingSettings:
             raise SpecError(
                 "target_invocations_per_instance is below 1",
                 fix="give the invocations a minute that one instance should serve, such as 25",
+            )
+        if not 0 <= self.capture_percent <= 100:
+            raise SpecError(
+                f"capture_percent {self.capture_percent} is no share", fix="use 0 to 100"
             )
         if min(self.scale_in_cooldown_s, self.scale_out_cooldown_s) < 0:
             raise SpecError("a cooldown is below 0", fix="give seconds: 0 or more")

@@ -102,3 +102,15 @@ def test_the_order_of_the_runs_does_not_matter(values: list[float], data: st.Dat
     assert first.candidate is second.candidate
     assert len(first.refused) == len(second.refused) == len(runs) - 1
     assert first.best().metrics["test/top1"] == max(values)
+
+
+def test_further_minimums_are_held() -> None:
+    rule = Rule(minimums={"test/top5": 0.95})
+    good = record("good", metrics={"test/top1": 0.8, "test/top5": 0.97})
+    weak = record("weak", metrics={"test/top1": 0.9, "test/top5": 0.94})
+    silent = record("silent", metrics={"test/top1": 0.95})
+    choice = choose([good, weak, silent], rule)
+    assert choice.best() is good
+    reasons = {refused.name: reason for refused, reason in choice.refused}
+    assert reasons["weak"] == "test/top5 0.9400 is below 0.95"
+    assert reasons["silent"] == "has no test/top5, and the rule asks for 0.95"
