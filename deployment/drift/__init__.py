@@ -1,0 +1,1 @@
+"""Whether the photos that come in still look, to the model, like those it was tested on."""
