@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ def read_answers(lines: Iterable[str]) -> Answers:
     for line in lines:
         try:
             seen += _of(json.loads(line)["captureData"]["endpointOutput"])
-        except (ValueError, KeyError, TypeError, IndexError, binascii.Error, RecursionError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             unreadable += 1
     return Answers(seen=tuple(seen), unreadable=unreadable)
 
