@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from cli.workspace import Workspace, json_option
@@ -65,6 +67,113 @@ def logs(lines: int) -> None:
         return
     with path.open(encoding="utf-8", errors="replace") as stream:
         click.echo("".join(deque(stream, maxlen=lines)), nl=False)
+
+
+@cloud.command()
+@click.option(
+    "--since", type=float, default=0.0, help="Epoch seconds; all that is kept, if absent."
+)
+@json_option
+def requests(since: float, as_json: bool) -> None:
+    """Print what clients asked: service, operation, parameters. Secrets and bodies are left out."""
+    from cli import local_cloud, show
+
+    found = local_cloud.ask(Workspace.here().cloud_state, f"requests?since={since!r}")
+    if as_json:
+        show.print_json(found)
+        return
+    for entry in found:
+        fault = f" [fault: {entry['fault']}]" if "fault" in entry else ""
+        call = f"{entry['service']} {entry['operation']}"
+        show.say(f"{entry['status']:3} {entry['duration_ms']:8.1f} ms  {call}{fault}")
+
+
+@cloud.command()
+@click.option("--endpoint", help="Kill one instance of this endpoint.")
+@click.option("--variant", help="Of this variant of the endpoint.")
+@click.option("--training-job", help="Kill one host of this training job.")
+@click.option("--host", help="This host of the job, such as algo-2.")
+def kill(
+    endpoint: str | None, variant: str | None, training_job: str | None, host: str | None
+) -> None:
+    """End one instance or host with SIGKILL, as a crash would."""
+    from cli import local_cloud, show
+    from experiments.errors import CloudError
+
+    named = {"endpoint": endpoint, "variant": variant, "training_job": training_job, "host": host}
+    wanted = {name: value for name, value in named.items() if value is not None}
+    if not local_cloud.ask(Workspace.here().cloud_state, "kill", method="POST", fields=wanted)[
+        "killed"
+    ]:
+        raise CloudError(
+            "no such process runs", fix="name a live --endpoint or a running --training-job"
+        )
+    show.say("killed")
+
+
+@cloud.group()
+def faults() -> None:
+    """Let calls fail on demand: throttled, lost, without an answer, or told of yesterday."""
+
+
+@faults.command("add")
+@click.argument("service")
+@click.argument("operation", default="*")
+@click.option(
+    "--kind",
+    type=click.Choice(["throttle", "error", "timeout", "drop", "stale", "delay"]),
+    required=True,
+    help="timeout: the effect happens and no answer comes; drop: neither.",
+)
+@click.option("--times", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--always", is_flag=True, help="Until it is cleared, instead of --times.")
+@click.option(
+    "--after", type=click.IntRange(min=0), default=0, help="Let so many calls pass first."
+)
+@click.option("--probability", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option("--delay", "delay_s", type=click.FloatRange(0, 900), default=0.0, help="Seconds.")
+@click.option("--status", type=click.Choice(["500", "502", "503", "504"]), default="500")
+@json_option
+def add_fault(always: bool, status: str, as_json: bool, **fields: Any) -> None:
+    """Add a fault for OPERATION (* for any) of SERVICE, such as sagemaker CreateEndpoint."""
+    from cli import local_cloud, show
+
+    times = None if always else fields["times"]
+    asked = {**fields, "times": times, "status": int(status)}
+    made = local_cloud.ask(Workspace.here().cloud_state, "faults", method="POST", fields=asked)
+    if as_json:
+        show.print_json(made)
+    else:
+        show.say(f"fault {made['id']} is waiting")
+
+
+@faults.command("list")
+@json_option
+def list_faults(as_json: bool) -> None:
+    """Show the faults and how many calls met each."""
+    from cli import local_cloud, show
+
+    found = local_cloud.ask(Workspace.here().cloud_state, "faults")
+    if as_json:
+        show.print_json(found)
+        return
+    for one in found:
+        state = "over" if one["over"] else "waiting"
+        call = f"{one['service']} {one['operation']}"
+        show.say(f"{one['id']:3} {one['kind']:9} {call}: met {one['met']}, {state}")
+    if not found:
+        show.say("no faults")
+
+
+@faults.command("clear")
+@click.argument("number", type=int, required=False)
+def clear_faults(number: int | None) -> None:
+    """Forget one fault by its number, or all."""
+    from cli import local_cloud, show
+
+    page = "faults" if number is None else f"faults?id={number}"
+    gone = local_cloud.ask(Workspace.here().cloud_state, page, method="DELETE")["cleared"]
+    show.say(f"cleared {gone}")
 
 
 @cloud.command()

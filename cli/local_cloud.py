@@ -52,6 +52,24 @@ def _answers(url: str) -> bool:
         return False
 
 
+def ask(
+    state: Path, page: str, *, method: str = "GET", fields: dict[str, Any] | None = None
+) -> Any:
+    """What `/_localaws/<page>` of the running localaws answers. Raises CloudError."""
+    data = None if fields is None else json.dumps(fields).encode()
+    request = urllib.request.Request(  # noqa: S310  (always a loopback address)
+        f"{require_up(state)}/_localaws/{page}", data=data, method=method
+    )
+    try:
+        with _DIRECT.open(request, timeout=30) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            said = json.loads(error.read() or b"{}")
+        text = str(said.get("error", error.reason))
+        raise CloudError("AWS on this machine refuses this", fix=text) from error
+
+
 def require_up(state: Path) -> str:
     """The URL of the running localaws. Raises CloudError naming how to start it."""
     found = address(state)

@@ -16,7 +16,10 @@ from localaws import __version__
 from localaws.account.records import Records
 from localaws.claims import StateTaken, bound, state_lock, write_atomically
 from localaws.clock import Clock, Timer
+from localaws.faults.book import FaultBook
+from localaws.faults.gate import Gate
 from localaws.metrics.service import CloudWatch
+from localaws.pages import Pages
 from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects
 from localaws.storage.s3 import S3
@@ -93,6 +96,7 @@ class Cloud:
             watch=watch,
         )
         self.request_log = RequestLog()
+        self.faults = FaultBook()
         try:
             self._services = tuple(build(self.parts))
             server.app = self._dispatcher()
@@ -133,6 +137,18 @@ class Cloud:
     def _address_path(self) -> Path:
         return self.settings.state_dir / "address.json"
 
+    def _pages(self, services: Iterable[str]) -> Pages:
+        clock, log, speed = self.parts.clock, self.request_log, self.settings.speed
+        return Pages(
+            {
+                "health": lambda _: _health(services),
+                "requests": lambda request: log.entries(request.args.get("since", 0.0, float)),
+                "clock": lambda _: {"now": clock.now(), "speed": speed},
+            },
+            self.faults,
+            lambda wanted: _kill(self._services, wanted),
+        )
+
     def _dispatcher(self) -> Dispatcher:
         parts = self.parts
         services: dict[str, Responder] = {
@@ -148,15 +164,16 @@ class Cloud:
             services=services,
             interceptors=interceptors,
             forward=parts.records.respond,
-            pages={
-                "health": lambda: _health(services),
-                "requests": self.request_log.entries,
-                "clock": lambda: {"now": parts.clock.now(), "speed": self.settings.speed},
-            },
+            pages=self._pages(services).respond,
+            gate=Gate(self.faults).through,
             request_log=self.request_log,
             account_id=self.settings.account_id,
             region=self.settings.region,
         )
+
+
+def _kill(services: Iterable[Service], wanted: Mapping[str, str]) -> bool:
+    return any(one.kill(wanted) for one in services if hasattr(one, "kill"))
 
 
 def _health(services: Iterable[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 from localaws.account.log_lines import LogLines
@@ -65,6 +66,18 @@ class SageMaker:
         """Settle what an earlier server left; live endpoints come up in the background."""
         self.training_jobs.start()
         self.endpoints.start()
+
+    def kill(self, wanted: Mapping[str, str]) -> bool:
+        """SIGKILL for one instance of an endpoint, or one host of a training job.
+
+        `wanted` has endpoint and perhaps variant, or training_job and perhaps host; False when
+        there is no such process.
+        """
+        if "endpoint" in wanted:
+            return self.endpoints.kill_instance(wanted["endpoint"], wanted.get("variant"))
+        if "training_job" in wanted:
+            return self.training_jobs.kill_host(wanted["training_job"], wanted.get("host"))
+        return False
 
     def close(self) -> None:
         """End everything."""

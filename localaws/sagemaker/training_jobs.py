@@ -121,6 +121,12 @@ class TrainingJobs:
         self._table.delete(name)
         return {}
 
+    def kill_host(self, name: str, host: str | None = None) -> bool:
+        """End the program of one host of a running job with SIGKILL; False when there is none."""
+        with self._lock:
+            run = self._runs.get(name)
+        return run is not None and run.kill_host(host)
+
     def _get(self, params: Params) -> Doc:
         doc = self._table.get(params["TrainingJobName"])
         if doc is None:

@@ -90,6 +90,15 @@ class TrainingRun:
         self._abandoned.set()
         self._wake.set()
 
+    def kill_host(self, name: str | None) -> bool:
+        """End one host's program with SIGKILL, as a crash would; False when none runs."""
+        for host in self._hosts:
+            process = host.process
+            if name in (None, host.name) and process is not None and process.poll() is None:
+                process.kill()
+                return True
+        return False
+
     def join(self) -> None:
         """Wait for the end."""
         self._thread.join()

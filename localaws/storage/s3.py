@@ -28,7 +28,7 @@ from localaws.storage.s3_routes import (
 from localaws.wire.answer import write_located
 from localaws.wire.constraints import violations
 from localaws.wire.error_answers import error_answer
-from localaws.wire.protocol import OPERATION_KEY, AwsError, Caller, load_model
+from localaws.wire.protocol import OPERATION_KEY, PARAMS_KEY, AwsError, Caller, load_model
 from localaws.wire.request import Unreadable, read_located
 from localaws.wire.xml import read_xml, write_xml
 
@@ -85,11 +85,13 @@ class S3:
         if name is None:
             raise not_implemented(f"S3 {request.method} {request.full_path}")
         request.environ[OPERATION_KEY] = name
+        if name in self._model.operation_names:
+            operation = self._model.operation_model(name)
+            request.environ[PARAMS_KEY] = _noted(request, operation, address)
         if name == "DeleteBucket":
             return self._delete_bucket(_path_style(request, address), address.bucket)
         if name == CONFIGURATION or name in self._forwarded:
             return self._forward(_path_style(request, address))
-        operation = self._model.operation_model(name)
         call = Call(params=_params(request, operation, address), request=request, caller=caller)
         return _write(operation, self._method(name)(call))
 
@@ -124,6 +126,22 @@ def _path_style(request: Request, address: Address) -> Request:
     environ["REQUEST_URI"] = f"/{address.bucket}" + (f"?{query}" if query else "")
     environ["RAW_URI"] = environ["REQUEST_URI"]
     return type(request)(environ)
+
+
+def _noted(request: Request, operation: OperationModel, address: Address) -> Mapping[str, Any]:
+    """The parameters for the request log: what can be read without taking a streamed body."""
+    shape = operation.input_shape
+    try:
+        params, _ = read_located(request, shape, {"Bucket": address.bucket, "Key": address.key})
+        payload = shape.serialization.get("payload")
+        is_small = 0 < (request.content_length or 0) <= MAX_XML_BYTES
+        if payload and is_small and operation.name not in _STREAMED:
+            data, member = request.get_data(cache=True), shape.members[payload]
+            is_text = member.type_name == "string"
+            params[payload] = data.decode("utf-8", "replace") if is_text else read_xml(data, member)
+    except Unreadable:
+        return {"Bucket": address.bucket, "Key": address.key}
+    return params
 
 
 def _params(request: Request, operation: OperationModel, address: Address) -> Mapping[str, Any]:

@@ -16,8 +16,16 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from localaws.wire.error_answers import error_answer
-from localaws.wire.protocol import ERROR_KEY, OPERATION_KEY, PARAMS_KEY, AwsError, Caller
-from localaws.wire.request import raw_path
+from localaws.wire.protocol import (
+    ERROR_KEY,
+    FAULT_KEY,
+    OPERATION_KEY,
+    PARAMS_KEY,
+    AwsError,
+    Caller,
+)
+from localaws.wire.query import query_params
+from localaws.wire.request import Unreadable, raw_path
 from localaws.wire.request_log import RequestLog
 from localaws.wire.scope import Scope, credential_scope, operation_name, require_fresh
 
@@ -48,8 +56,12 @@ class Interceptor(Protocol):
         """The HTTP answer."""
 
 
+Gatekeeper = Callable[[Request, str, Callable[[], Response]], Response]
+"""Gets a request, its service and what would answer it; answers, or raises ConnectionError."""
+
+
 class Dispatcher:
-    """The WSGI application. `pages` answer GET below `/_localaws/` with JSON."""
+    """The WSGI application. `pages` answer what is not AWS's, `gate` lets calls pass."""
 
     def __init__(
         self,
@@ -57,7 +69,8 @@ class Dispatcher:
         services: Mapping[str, Responder],
         interceptors: Mapping[str, Interceptor],
         forward: Callable[[Request], Response],
-        pages: Mapping[str, Callable[[], Any]],
+        pages: Callable[[Request], Response | None],
+        gate: Gatekeeper,
         request_log: RequestLog,
         account_id: str,
         region: str,
@@ -66,6 +79,7 @@ class Dispatcher:
         self._interceptors = interceptors
         self._forward = forward
         self._pages = pages
+        self._gate = gate
         self._log = request_log
         self._account_id = account_id
         self._region = region
@@ -76,7 +90,7 @@ class Dispatcher:
         request = Request(environ)
         if "localaws.headers" in environ:
             request.headers = Headers(environ["localaws.headers"])
-        response = self._refuse_browsers(request) or self._page(request) or self._logged(request)
+        response = self._refuse_browsers(request) or self._pages(request) or self._logged(request)
         return response(environ, start_response)
 
     def _refuse_browsers(self, request: Request) -> Response | None:
@@ -88,30 +102,30 @@ class Dispatcher:
         text = f"localaws answers only to loopback names, not to {origin or host}\n"
         return Response(text, status=403, content_type="text/plain")
 
-    def _page(self, request: Request) -> Response | None:
-        if not request.path.startswith("/_localaws/"):
-            return None
-        page = self._pages.get(request.path.removeprefix("/_localaws/"))
-        if page is None or request.method not in ("GET", "HEAD"):
-            return Response("no such page\n", status=404, content_type="text/plain")
-        return Response(json.dumps(page()), content_type="application/json")
-
     def _logged(self, request: Request) -> Response:
         started = time.perf_counter()
         scope = credential_scope(request)
         service = service_name(request, scope)
-        response = self._respond(request, scope, service)
+        status = 0
+        try:
+            response = self._gate(request, service, lambda: self._respond(request, scope, service))
+            status = response.status_code
+        finally:
+            self._note(request, service, status, time.perf_counter() - started)
+        return response
+
+    def _note(self, request: Request, service: str, status: int, took_s: float) -> None:
         entry = {
             "t": round(time.time(), 3),
             "service": service,
             "operation": request.environ.get(OPERATION_KEY, ""),
-            "status": response.status_code,
-            "duration_ms": round((time.perf_counter() - started) * 1000, 3),
+            "status": status,
+            "duration_ms": round(took_s * 1000, 3),
         }
-        if ERROR_KEY in request.environ:
-            entry["error"] = request.environ[ERROR_KEY]
-        self._log.add(entry, _params(request))
-        return response
+        for name, key in (("error", ERROR_KEY), ("fault", FAULT_KEY)):
+            if key in request.environ:
+                entry[name] = request.environ[key]
+        self._log.add(entry, _params(request, service))
 
     def _respond(self, request: Request, scope: Scope | None, service: str) -> Response:
         limit = MAX_S3_BYTES if service == "s3" else MAX_BODY_BYTES
@@ -181,11 +195,13 @@ def _is_near(netloc: str) -> bool:
     return address.is_loopback or address.is_private
 
 
-def _params(request: Request) -> Mapping[str, Any] | None:
+def _params(request: Request, service: str) -> Mapping[str, Any] | None:
     params = request.environ.get(PARAMS_KEY)
-    if params is None and "X-Amz-Target" in request.headers:
-        try:
+    try:
+        if params is None and "X-Amz-Target" in request.headers:
             params = json.loads(request.get_data(cache=True))
-        except (ValueError, RequestEntityTooLarge, ClientDisconnected):
-            return None
+        elif params is None and request.mimetype == "application/x-www-form-urlencoded":
+            params = query_params(request, service)
+    except (ValueError, Unreadable, RequestEntityTooLarge, ClientDisconnected):
+        return None
     return params if isinstance(params, Mapping) else None

@@ -29,6 +29,7 @@ log = logging.getLogger("localaws.wire.protocol")
 OPERATION_KEY = "localaws.operation"
 PARAMS_KEY = "localaws.params"
 ERROR_KEY = "localaws.error"
+FAULT_KEY = "localaws.fault"
 
 _CONSTRAINT_CODES = {"sagemaker-runtime": "ValidationError", "cloudwatch": "ValidationError"}
 _SPOKEN = ("json", "rest-json")

@@ -9,13 +9,16 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from botocore.model import OperationModel, Shape
+from botocore.exceptions import UnknownServiceError
+from botocore.model import OperationModel, OperationNotFoundError, Shape
 from werkzeug import Request, Response
 
 from localaws.wire.error_answers import error_answer
-from localaws.wire.protocol import AwsError, Found, ModelService
+from localaws.wire.protocol import AwsError, Found, ModelService, load_model
 from localaws.wire.request import Unreadable, from_text
+from localaws.wire.scope import operation_name
 
+_MODEL_NAMES = {"monitoring": "cloudwatch"}
 _MAX_ITEMS = 10_000
 _NUMBER = re.compile(r"\d{1,5}")
 
@@ -28,6 +31,16 @@ def read_form(request: Request, shape: Shape | None) -> dict[str, Any]:
     for name, text in form.items():
         _plant(tree, name.split("."), text)
     return _members(tree, shape) if shape is not None else {}
+
+
+def query_params(request: Request, service: str) -> dict[str, Any] | None:
+    """What a form asks of `service` (its signing name); None for what botocore does not know."""
+    try:
+        model = load_model(_MODEL_NAMES.get(service, service))
+        operation = model.operation_model(operation_name(request))
+    except (UnknownServiceError, OperationNotFoundError):
+        return None
+    return read_form(request, operation.input_shape)
 
 
 class QueryService(ModelService):
@@ -59,6 +72,11 @@ class QueryService(ModelService):
         return error_answer(self.service_name, request, self._with_status(error))
 
 
+def _wire_name(name: str, shape: Shape) -> str:
+    found: str = shape.serialization.get("queryName") or shape.serialization.get("name", name)
+    return found
+
+
 def _plant(tree: dict[str, Any], path: list[str], text: str) -> None:
     for step in path[:-1]:
         branch = tree.setdefault(step, {})
@@ -71,7 +89,9 @@ def _plant(tree: dict[str, Any], path: list[str], text: str) -> None:
 def _members(tree: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
     found = {}
     for name, member in shape.members.items():
-        wire_name = member.serialization.get("queryName") or member.serialization.get("name", name)
+        wire_name = _wire_name(name, member)
+        if wire_name not in tree:
+            wire_name = wire_name[:1].upper() + wire_name[1:]  # EC2's names on the wire
         if wire_name in tree:
             found[name] = _value(tree[wire_name], member, name)
     return found

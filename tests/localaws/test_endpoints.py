@@ -24,7 +24,7 @@ from localaws.sagemaker.hosting.instances import Instance, InstanceSpec
 from localaws.sagemaker.hosting.model_server import TimedOut
 from localaws.sagemaker.world import World
 from localaws.server import open_cloud
-from tests.localaws.conftest import Client, StartCloud
+from tests.localaws.conftest import Client, StartCloud, fetch
 from tests.localaws.sagemaker_world import (
     BUCKET,
     IMAGE,
@@ -308,6 +308,23 @@ def test_a_dead_instance_is_replaced(cloud: Client) -> None:
     assert lost.value.response["Error"]["Code"] == "ServiceUnavailable"
     assert until(lambda: _answers(cloud, "dogs"))
     assert invoke(cloud, "dogs")["pid"] != first
+
+
+def test_an_instance_that_is_killed_on_demand_is_replaced(cloud: Client) -> None:
+    add_model(cloud, "beagle")
+    add_endpoint(cloud, "dogs", variant("beagle", count=2))
+    pids = {invoke(cloud, "dogs")["pid"] for _ in range(4)}
+    wanted = json.dumps({"endpoint": "dogs", "variant": "AllTraffic"})
+    status, said = fetch(f"{cloud.url}/_localaws/kill", "POST", wanted)
+    assert (status, json.loads(said)) == (200, {"killed": True})
+    assert until(lambda: sum(map(alive, pids)) == 1)
+
+    def replaced() -> bool:
+        return (
+            _answers(cloud, "dogs") and len({invoke(cloud, "dogs")["pid"] for _ in range(4)}) == 2
+        )
+
+    assert until(replaced)
 
 
 def _answers(cloud: Client, name: str) -> bool:
