@@ -27,6 +27,7 @@ COMMANDS = {
     "releases": "cli.releases:releases",
     "rollback": "cli.releases:rollback",
     "teardown": "cli.releases:teardown",
+    "sweep": "cli.sweep:sweep",
     "invoke": "cli.invoke:invoke",
     "drift": "cli.drift:drift",
     "up": "cli.up:up",

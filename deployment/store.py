@@ -196,6 +196,12 @@ def _corrected(record: ReleaseRecord, live: str) -> ReleaseRecord:
 
 def applications(cloud: Cloud, stage: str) -> tuple[str, ...]:
     """The applications that have releases in this stage, by name. Empty without a bucket."""
+    names = every_application(cloud)
+    return tuple(name.removesuffix(f"-{stage}") for name in names if name.endswith(f"-{stage}"))
+
+
+def every_application(cloud: Cloud) -> tuple[str, ...]:
+    """`<app>-<stage>` of everything that was ever released. Empty without a bucket."""
     bucket = Foundation(account_id=cloud.account_id, region=cloud.region).bucket
     try:
         found = cloud.pages(
@@ -205,8 +211,7 @@ def applications(cloud: Cloud, stage: str) -> tuple[str, ...]:
         if is_code(error, "NoSuchBucket"):
             return ()
         raise
-    names = [item["Prefix"].removeprefix(_FOLDER).rstrip("/") for item in found]
-    return tuple(name.removesuffix(f"-{stage}") for name in names if name.endswith(f"-{stage}"))
+    return tuple(item["Prefix"].removeprefix(_FOLDER).rstrip("/") for item in found)
 
 
 def _record(data: dict[str, Any], etag: str) -> ReleaseRecord:

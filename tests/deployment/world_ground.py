@@ -75,9 +75,12 @@ class Objects:
             raise Refused("404", "Not Found")
         return {"ETag": _etag(self.bodies[Key]), "ChecksumSHA256": _checksum(self.bodies[Key])}
 
-    def list_objects_v2(self, Bucket: str, Prefix: str) -> dict[str, Any]:
+    def list_objects_v2(self, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:
         del Bucket
         found = sorted(key for key in self.bodies if key.startswith(Prefix))
+        if Delimiter:
+            folders = {key[: key.index(Delimiter, len(Prefix)) + 1] for key in found}
+            return {"CommonPrefixes": [{"Prefix": folder} for folder in sorted(folders)]}
         return {"Contents": [{"Key": key, "Size": len(self.bodies[key])} for key in found]}
 
 
