@@ -73,7 +73,7 @@ class Endpoint:
 
     def _headers(self, question: Question, request_id: str, deadline_ms: int) -> dict[str, str]:
         """The deadline and the request's id travel in the one header that the platform passes on."""
-        trace = f"request-id={request_id};deadline-ms={deadline_ms}"
+        trace = f"request-id={request_id};timeout-ms={deadline_ms}"
         return {
             "accept": question.accept,
             "content-type": _printable(question.content_type),

@@ -109,7 +109,7 @@ def test_it_asks_as_invoke_endpoint_does_over_one_connection() -> None:
     assert (path, body) == ("/endpoints/dogs-prod/invocations", QUESTION.body)
     assert headers["content-type"] == "image/jpeg" and headers["accept"] == "application/json"
     trace = headers["x-amzn-sagemaker-custom-attributes"]
-    assert trace == "request-id=abc;deadline-ms=1500"
+    assert trace == "request-id=abc;timeout-ms=1500"
     assert headers["x-amzn-sagemaker-inference-id"] == "abc"
 
 
