@@ -252,25 +252,35 @@ def test_container_logs_and_metrics_reach_cloudwatch(cloud: Client) -> None:
 
     assert until(lambda: "loaded beagle" in messages())
 
-    def total(metric: str) -> float:
-        now = time.time()
-        found = cloud.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName=metric,
-            Dimensions=[
-                {"Name": "EndpointName", "Value": "dogs"},
-                {"Name": "VariantName", "Value": "AllTraffic"},
-            ],
-            StartTime=now - 600,
-            EndTime=now + 60,
-            Period=60,
-            Statistics=["Sum"],
-        )
-        return float(sum(point["Sum"] for point in found["Datapoints"]))
+    now = time.time()
+    named = [
+        {"Name": "EndpointName", "Value": "dogs"},
+        {"Name": "VariantName", "Value": "AllTraffic"},
+    ]
 
-    assert until(lambda: total("Invocations") == 4)
-    assert total("Invocation4XXErrors") == 1
-    assert 0 < total("ModelLatency") < 60e6
+    def values(metric: str, stat: str, *more: dict[str, str]) -> list[float]:
+        one = {
+            "Namespace": "AWS/SageMaker",
+            "MetricName": metric,
+            "Dimensions": [*named, *more],
+        }
+        query = {"Id": "m1", "MetricStat": {"Metric": one, "Period": 3600, "Stat": stat}}
+        found = cloud.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[query], StartTime=now - 1800, EndTime=now + 1800
+        )
+        return list(found["MetricDataResults"][0]["Values"])
+
+    assert values("Invocations", "Sum") == [4.0]
+    assert values("InvocationsPerInstance", "Sum") == [4.0]
+    # Every other invocation is a 0, so that the average is the rate.
+    assert values("Invocation4XXErrors", "Average") == [0.25]
+    assert values("InvocationModelErrors", "Sum") == [1.0]
+    assert values("Invocation5XXErrors", "Sum") == [0.0]
+    (median,), (tail,) = values("ModelLatency", "p50"), values("ModelLatency", "p99")
+    assert 0 < median <= tail < 60e6
+    assert 0 < values("OverheadLatency", "p99")[0] < 60e6
+    of_config = {"Name": "EndpointConfigName", "Value": "dogs"}
+    assert values("Invocations", "Sum", of_config) == [4.0]
 
 
 def test_model_errors_carry_what_the_container_said(cloud: Client) -> None:
