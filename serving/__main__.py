@@ -36,10 +36,8 @@ def serve(env: Mapping[str, str]) -> None:
     from serving.build import make_server
     from serving.http.log import log_line
 
-    server, version = make_server(settings, env, log_line)
+    server = make_server(settings, env, log_line)
     with listen(settings) as door:
-        threads = settings.threads or len(os.sched_getaffinity(0))
-        log_line({"serving": version, "port": settings.port, "threads": threads})
         server.run(sockets=[door])
 
 

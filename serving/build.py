@@ -6,7 +6,9 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -59,14 +61,25 @@ class QuickRefusals:
         self._metrics.answered("other", 400, 0.0)
 
 
-def load_model(
-    settings: Settings, env: Mapping[str, str], metrics: Metrics
-) -> tuple[Model, Bounds]:
-    """The model in the folder, warm, and the room that suits it. ArchiveError, HandlerError."""
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A loaded model, the room that suits it, and what the log says of it."""
+
+    model: Model
+    bounds: Bounds
+    facts: Mapping[str, Any]
+
+
+def load_model(settings: Settings, env: Mapping[str, str], metrics: Metrics) -> Ready:
+    """The model in the folder, warm. Raises ArchiveError, HandlerError."""
     threads = settings.threads or len(os.sched_getaffinity(0))
     script = ScriptSettings.of(env, settings.model_dir)
     if script is not None:
-        return _scripted(settings, script, threads), Bounds(most=settings.queue)
+        return Ready(
+            model=_scripted(settings, script, threads),
+            bounds=Bounds(most=settings.queue, busy_most=2 * script.workers),
+            facts={"script": script.program, "workers": script.workers},
+        )
     archive = read_archive(settings.model_dir)
     engine = Engine(
         archive, threads=threads, streams=settings.streams, max_batch=settings.max_batch
@@ -80,7 +93,11 @@ def load_model(
         measure=partial(_measure, metrics),
     )
     busy = 2 * engine.streams * min(2, engine.max_batch)
-    return model, Bounds(most=max(settings.queue, busy), busy_most=busy)
+    return Ready(
+        model=model,
+        bounds=Bounds(most=max(settings.queue, busy), busy_most=busy),
+        facts={"engine": archive.engine, "threads": threads, "largest_batch": engine.max_batch},
+    )
 
 
 def _measure(metrics: Metrics, seen: Seen) -> None:
@@ -100,11 +117,11 @@ def _scripted(settings: Settings, script: ScriptSettings, threads: int) -> Scrip
     return ScriptedModel(Script(script, folder, defaults), version=version, workers=script.workers)
 
 
-def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> tuple[DrainingServer, str]:
-    """The server, and its model's version. Raises ArchiveError, HandlerError."""
+def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> DrainingServer:
+    """A server that has yet to listen; the log names its model. ArchiveError, HandlerError."""
     metrics = Metrics()
-    model, bounds = load_model(settings, env, metrics)
-    admission = Admission(bounds)
+    ready = load_model(settings, env, metrics)
+    model, admission = ready.model, Admission(ready.bounds)
     metrics.serves(model.version, lambda: admission.inside)
     limits = HttpLimits(answer_timeout_s=settings.answer_timeout_s)
     app = App(model, admission, metrics, limits=limits, log=log)
@@ -122,4 +139,5 @@ def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> tuple[D
         timeout_keep_alive=75,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    return DrainingServer(config, on_drain=app.begin_drain), model.version
+    started = {"serving": model.version, "port": settings.port, **ready.facts}
+    return DrainingServer(config, on_start=lambda: log(started), on_drain=app.begin_drain)

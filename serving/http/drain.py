@@ -27,11 +27,26 @@ _NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server with the stop described above; `on_drain` is called when it begins."""
+    """uvicorn's server with the stop described above.
 
-    def __init__(self, config: uvicorn.Config, *, on_drain: Callable[[], None]) -> None:
+    `on_start` is called when it answers, `on_drain` when the stop begins.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        on_start: Callable[[], None],
+        on_drain: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_drain = on_drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        await super().startup(sockets)
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then close as uvicorn does, which waits for what is still being answered."""

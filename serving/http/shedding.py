@@ -8,6 +8,7 @@ and its body is read past; everything else goes the whole way through h11 and th
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import socket
@@ -52,6 +53,8 @@ def _refusal() -> tuple[bytes, bytes]:
 
 
 _HEAD, _TAIL = _refusal()
+_MINE: Final = uuid.uuid4().hex[:20].encode()
+_NUMBERS = itertools.count()
 
 
 def skippable(data: bytes) -> int:
@@ -70,7 +73,8 @@ def skippable(data: bytes) -> int:
 def refusal_for(data: bytes) -> bytes:
     """The whole answer to the request whose head `data` begins with, under the id it brought."""
     found = _ID.search(data, 0, data.find(_END) + 2)
-    return b"".join((_HEAD, found[1] if found else uuid.uuid4().hex.encode(), _TAIL))
+    number = found[1] if found else b"%b-%d" % (_MINE, next(_NUMBERS))
+    return b"".join((_HEAD, number, _TAIL))
 
 
 class SheddingProtocol(H11Protocol):
