@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: bench-leaderboard help install demo up down test soak bench-lambda check check-style check-money check-rest format lock clean
+.PHONY: bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -37,8 +37,22 @@ soak: install
 bench-leaderboard: install
 	$(BIN)/python benchmarks/leaderboard.py --server
 
+# ENVS: a folder for the other servers' environments, made when they are missing (about 10 GB)
+ENVS ?= .pedigree/envs
+bench-serving: install
+	$(BIN)/python -m benchmarks.serving --envs $(ENVS)
+
 bench-lambda: install
 	$(BIN)/python benchmarks/front.py
+
+# A month of requests, the chunks against one by one, and against SimPy where SIMPY names a Python that has it.
+SIMPY ?=
+bench-simulator: install
+	$(BIN)/python -m benchmarks.simulator $(if $(SIMPY),--simpy "$(SIMPY)")
+
+# Writes docs/little-traffic.md; a test holds the page against what this gives.
+little-traffic: install
+	$(BIN)/python -m benchmarks.little_traffic
 
 # The parts run side by side on two cores.
 check: install

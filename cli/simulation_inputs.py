@@ -9,7 +9,7 @@ from cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployment.settings import ServingSettings
-    from experiments.aws import Boto3Cloud
+    from experiments.aws import Cloud
     from simulator.service import ServiceTime
     from simulator.settings import Settings
     from simulator.traffic import Traffic
@@ -65,7 +65,7 @@ def read_trace(place: str, cloud_name: str) -> Traffic:
 
     if place.startswith("s3://"):
         cloud = Workspace.here().open_cloud(cloud_name)
-        return parse_captured(_captured_lines(cloud, place), name=place)
+        return parse_captured(captured_lines(cloud, place), name=place)
     path = Path(place)
     if path.is_dir():
         files = sorted(path.rglob("*.jsonl"))
@@ -76,7 +76,7 @@ def read_trace(place: str, cloud_name: str) -> Traffic:
     return parse_recorded(_text(path), name=path.name)
 
 
-def _captured_lines(cloud: Boto3Cloud, place: str) -> list[str]:
+def captured_lines(cloud: Cloud, place: str) -> list[str]:
     """All lines of the .jsonl objects below an address, within MAX_FILE_BYTES."""
     from experiments.errors import DataError
 

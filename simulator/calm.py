@@ -17,6 +17,7 @@ from simulator.tally import Counts
 
 WORTH_IT = 48
 _HAND_OVERS = 12
+_TOO_FEW = 8
 _LONGEST_S = 60.0
 
 
@@ -26,9 +27,12 @@ def let_in(stream: Stream, times: Times, services: Times, counts: Counts) -> Non
     for _ in range(_HAND_OVERS):
         if times.size - first < WORTH_IT or not stream.is_calm(float(times[first])):
             break
-        first += _pass_calm(stream, times[first:], services[first:], counts)
+        passed = _pass_calm(stream, times[first:], services[first:], counts)
+        first += passed
         if first == times.size:
             return
+        if passed < _TOO_FEW:
+            break
         rest = times[first : first + 4096].tolist(), services[first : first + 4096].tolist()
         first += stream.follow(*rest, counts, until_calm=True)
     stream.follow(times[first:].tolist(), services[first:].tolist(), counts, until_calm=False)

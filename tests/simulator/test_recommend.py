@@ -22,12 +22,12 @@ GOAL = Goal(p99_ms=800, max_refused=0.001)
 
 
 def busy() -> Question:
-    """Two hours with a burst that the default settings refuse part of."""
+    """An hour with a burst that the default settings refuse part of."""
     return Question(
         settings=Settings(),
         traffic=Mixture(parts=(constant(0.02), bursts(0.0, 12.0, length_s=120.0, every_s=3600.0))),
         service=constant_ms(120, spread=0.2, vcpus=2),
-        length_s=7200,
+        length_s=3600,
     )
 
 
