@@ -81,5 +81,5 @@ EXIT_CODES: dict[int, str] = {
     5: "a training run failed, was refused or was stopped",
     6: "a promotion was refused by a gate or met a changed world; what is live stays live",
     7: "a budget would be broken; nothing was started",
-    130: "interrupted by Ctrl-C; everything started has been stopped",
+    130: "interrupted by Ctrl-C; what was started has been stopped, or goes on if that was the answer",
 }

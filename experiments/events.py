@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_KINDS = {"params", "metric", "phase", "artifact", "result", "warning"}
+_KINDS = {"params", "metric", "phase", "artifact", "result", "warning", "trial", "checkpoint"}
 _ENVIRONMENT = (
     "python", "torch", "openvino", "numpy", "pillow", "threads", "device", "hosts",
     "train_photos", "valid_photos", "test_photos", "unreadable_photos",
@@ -30,6 +30,11 @@ class Event:
     host: str
     seq: int
     body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        """What makes it one event, wherever it is read: a host that is started again counts anew."""
+        return self.host, self.seq, self.t
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +67,11 @@ def parse_line(line: str) -> Event | None:
 
 def read_events(lines: Iterable[str]) -> list[Event]:
     """All events in some lines, each once, in each host's own order."""
-    seen: dict[tuple[str, int], Event] = {}
+    seen: dict[tuple[str, int, float], Event] = {}
     for line in lines:
         event = parse_line(line)
         if event is not None:
-            seen.setdefault((event.host, event.seq), event)
+            seen.setdefault(event.key, event)
     return sorted(seen.values(), key=lambda event: (event.t, event.host, event.seq))
 
 
@@ -104,6 +109,40 @@ def environment(events: Iterable[Event]) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One head that a run tried: its settings and what they gave. `t_ms` is when it was done."""
+
+    number: int
+    settings: dict[str, str]
+    metrics: dict[str, float]
+    best: bool
+    t_ms: int
+
+
+def trials_in(events: Iterable[Event]) -> list[Trial]:
+    """What a run tried; what a tracker cannot hold is left out."""
+    found = []
+    for event in events:
+        if event.kind != "trial":
+            continue
+        body = event.body
+        try:
+            metrics = {str(k): float(v) for k, v in body["metrics"].items()}
+            trial = Trial(
+                number=int(body["number"]),
+                settings={str(key): str(value) for key, value in body["settings"].items()},
+                metrics={k: v for k, v in metrics.items() if math.isfinite(v)},
+                best=bool(body.get("best")),
+                t_ms=int(event.t * 1000),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            continue
+        if all(_METRIC_NAME.fullmatch(name) for name in (*trial.metrics, *trial.settings)):
+            found.append(trial)
+    return found
+
+
 def warnings_in(events: Iterable[Event]) -> list[str]:
     """What the program warned of."""
     return [str(e.body.get("message", "")) for e in events if e.kind == "warning"]
@@ -120,12 +159,12 @@ def latest_phase(lines: Sequence[str]) -> str:
 
 def unknown_lines(lines: Iterable[str], known: Iterable[str]) -> list[str]:
     """The event lines among some that are not among those known, each once."""
-    there = {(event.host, event.seq) for event in map(parse_line, known) if event is not None}
+    there = {event.key for event in map(parse_line, known) if event is not None}
     fresh = []
     for line in lines:
         event = parse_line(line)
-        if event is not None and (event.host, event.seq) not in there:
-            there.add((event.host, event.seq))
+        if event is not None and event.key not in there:
+            there.add(event.key)
             fresh.append(line)
     return fresh
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from experiments.aws import Cloud
 from experiments.errors import BusyError
+from experiments.following.command import Command, begin, forget_done
 from experiments.following.followed import Followed
-from experiments.following.run_log import Intent, RunLog, held_up, orphans_of
+from experiments.following.mirror import catch_up_all
+from experiments.following.run_log import Intent, RunLog, is_followed, open_logs
 from experiments.following.settle import Ledger
 from experiments.prices import PriceBook
 from experiments.records import Cost, LaunchPlan, RunRecord
@@ -92,13 +94,36 @@ def run_plans(
     refuses becomes a run of status `refused` at $0. On Ctrl-C `around.on_interrupt` decides whether what
     runs is stopped and settled, or left; then the interrupt goes on.
     """
-    begun = orphans_of(plans, around.log_folder, around.cloud_name)
-    for plan in plans:
-        if plan.run_id in begun:
-            log = begun[plan.run_id]
-            around.report(plan.run_name, f"taken up again where it was left, as run {log.run_id}")
-    work = [begun.get(plan.run_id, plan) for plan in plans]
-    return follow(work, parallel=parallel, around=around)
+    if not plans:
+        return []
+    command = begin(plans, around.log_folder, around.cloud_name)
+    try:
+        work = [_taken_up(command, plan, around) for plan in plans]
+        _tell_of_others(plans[0].experiment, set(command.runs.values()), around)
+        records = follow(work, parallel=parallel, around=around)
+        if command.is_done:
+            command.finish()
+        return records
+    finally:
+        command.lock.release()
+
+
+def _tell_of_others(experiment: str, ours: set[str], around: Surroundings) -> None:
+    """Runs of the experiment that were left open by a command over other work than this one's."""
+    for log in open_logs(around.log_folder):
+        plan = log.intent().plan
+        if plan.experiment == experiment and log.run_id not in ours and not is_followed(log):
+            text = f"an earlier command left run {log.run_id} open"
+            around.report(plan.run_name, f"{text}; `pedigree attach {log.run_id}` settles it")
+
+
+def _taken_up(command: Command, plan: LaunchPlan, around: Surroundings) -> LaunchPlan | RunLog:
+    log = command.log_of(plan)
+    if log is None:
+        return plan
+    if log.run_id != plan.run_id:
+        around.report(plan.run_name, f"taken up again where it was left, as run {log.run_id}")
+    return log
 
 
 def follow(
@@ -108,11 +133,16 @@ def follow(
 
     Raises BusyError if another process follows one of the runs.
     """
-    doing = _Work(waiting=list(work), parallel=parallel)
+    doing = _Work(waiting=[], parallel=parallel)
     try:
-        for begun in work:
-            if isinstance(begun, RunLog):
-                _hold(begun, doing)
+        for item in work:
+            settled = item.settled() if isinstance(item, RunLog) else None
+            if settled is not None:
+                doing.records[item.run_id] = settled.record
+                continue
+            doing.waiting.append(item)
+            if isinstance(item, RunLog):
+                _hold(item, doing)
         while doing.waiting or doing.active:
             try:
                 _turn(doing, around)
@@ -122,6 +152,7 @@ def follow(
     finally:
         for log in doing.held:
             log.lock.release()
+        forget_done(around.log_folder)
     return [doing.records[item.run_id] for item in work]
 
 
@@ -192,14 +223,25 @@ def stop_all(runs: Sequence[Followed], why: str, around: Surroundings) -> list[R
     return records
 
 
+def stop_runs(logs: Sequence[RunLog], why: str, *, around: Surroundings) -> list[RunRecord]:
+    """Stop runs and settle them. One that another process follows is only noted: that process stops it."""
+    work = _Work(waiting=[], parallel=len(logs))
+    mine = []
+    for log in logs:
+        try:
+            _hold(log, work)
+        except BusyError:
+            log.note("stop", at=around.now(), why=why)
+        else:
+            mine.append(Followed(log=log, around=around))
+    try:
+        return stop_all(mine, why, around)
+    finally:
+        for log in work.held:
+            log.lock.release()
+        forget_done(around.log_folder)
+
+
 def catch_up_tracker(around: Surroundings) -> list[str]:
     """Give the tracker the settled runs that it missed while it was down; the ids of those it still lacks."""
-    from experiments.following.mirror import Mirror
-
-    lacking = []
-    for log in held_up(around.log_folder, around.tracker.uri):
-        mirror = Mirror(log=log, tracker=around.tracker, now=around.now, tell=lambda _text: None)
-        if not mirror.catch_up():
-            lacking.append(log.run_id)
-            break  # the next would wait for the same tracker
-    return lacking
+    return catch_up_all(around.log_folder, around.tracker, now=around.now)

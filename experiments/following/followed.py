@@ -103,6 +103,9 @@ class Followed:
         return make_record(self.plan, seen, None, tracker_run_id=self.mirror.run_id)
 
     def _step(self) -> RunRecord | None:
+        self._stop_why = (
+            self._stop_why or self.log.progress().stop_why
+        )  # another process may note it
         if self.handle is None:
             record = self._launch()
             if record is not None or self.handle is None:

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from experiments import names
-from experiments.events import Event, environment, metric_points, read_events, warnings_in
-from experiments.following.run_log import RunLog
+from experiments.events import (
+    Event,
+    environment,
+    metric_points,
+    read_events,
+    trials_in,
+    warnings_in,
+)
+from experiments.following.run_log import RunLog, held_up
 from experiments.tracking import Tracker
 
 _PORTION_BYTES = 1 << 20
@@ -102,6 +110,9 @@ class Mirror:
             return False
         events = read_events(lines)
         self.tracker.log_points(self.run_id, metric_points(events))
+        trials = trials_in(events)
+        if trials:
+            self.tracker.log_trials(self.run_id, trials)
         params = environment(events)
         if params:
             self.tracker.log_params(self.run_id, params)
@@ -131,3 +142,19 @@ class Mirror:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+def catch_up_all(
+    runs: Path, tracker: Tracker, *, now: Callable[[], datetime] = _utc_now
+) -> list[str]:
+    """Write the settled runs of a folder that the tracker missed; the ids of those it still lacks."""
+    late = held_up(runs, tracker.uri)
+    for at, log in enumerate(late):
+        mirror = Mirror(log=log, tracker=tracker, now=now, tell=lambda _text: None)
+        if not mirror.catch_up():  # the next would wait for the same tracker
+            return [log.run_id for log in late[at:]]
+    return []

@@ -18,14 +18,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from experiments.errors import RunError
 from experiments.files import write_whole
@@ -234,7 +234,10 @@ def _after(seen: Progress, entry: Mapping[str, Any]) -> Progress:
 def all_logs(runs: Path) -> list[RunLog]:
     """Every run that was begun in this folder, oldest first."""
     folders = [path.parent for path in runs.glob("*/intent.json")] if runs.is_dir() else []
-    return [RunLog(folder) for folder in sorted(folders, key=lambda f: f.stat().st_mtime)]
+    return [
+        RunLog(folder)
+        for folder in sorted(folders, key=lambda f: (f / "intent.json").stat().st_mtime)
+    ]
 
 
 def open_logs(runs: Path) -> list[RunLog]:
@@ -252,27 +255,11 @@ def held_up(runs: Path, tracker_uri: str) -> list[RunLog]:
     return found
 
 
-def orphans_of(plans: Sequence[LaunchPlan], runs: Path, cloud: str) -> dict[str, RunLog]:
-    """For each plan the open run of a launcher that died over the same work, by the plan's run id.
-
-    A run that a living process follows is nobody's orphan.
-    """
-    found: dict[str, RunLog] = {}
-    wanted = {fingerprint(plan): plan.run_id for plan in plans}
-    for log in open_logs(runs):
-        intent = log.intent()
-        run_id = wanted.get(fingerprint(intent.plan))
-        if run_id is not None and intent.cloud == cloud and not is_followed(log):
-            found[run_id] = log
-    return found
-
-
 def is_followed(log: RunLog) -> bool:
-    """Whether another process holds the run at this moment."""
-    from filelock import Timeout
-
+    """Whether another process, or this one, holds the run at this moment."""
+    probe = FileLock(log.folder / "lock", timeout=0)
     try:
-        with log.lock:
+        with probe:
             return False
     except Timeout:
         return True

@@ -77,7 +77,7 @@ tail -c 65536 output/console.log
 if [ "$status" -eq 0 ]; then
   tar -czf model.tar.gz -C model . && aws s3 cp --quiet model.tar.gz "$output/model.tar.gz" || status=1
 fi
-keep
+if [ "$why" != done ]; then keep; fi
 tar -czf output.tar.gz -C output . && aws s3 cp --quiet output.tar.gz "$output/output.tar.gz"
 printf '{{"exit_code": %d, "why": "%s", "started_at": %d, "ended_at": %d}}' \\
   "$status" "$why" "$started" "$(date +%s)" > end.json

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from experiments import names
+from experiments.events import Trial
 from experiments.records import LaunchPlan, RunRecord
 
 _MODEL_TYPE = "openvino-image-classifier"
@@ -94,3 +96,56 @@ def _log_scores(client: Any, run: Any, record: RunRecord, model_id: str) -> None
         ]
     if scores:
         client.log_batch(run.info.run_id, metrics=scores)
+
+
+def log_trials(client: Any, tracker_run_id: str, trials: Sequence[Trial]) -> None:
+    """Each trial as a run nested under the run that tried it; those that are there already are left."""
+    from mlflow.entities import Metric, Param
+
+    parent = client.get_run(tracker_run_id)
+    experiment_id = parent.info.experiment_id
+    there = _trials_there(client, experiment_id, tracker_run_id)
+    for trial in trials:
+        if trial.number in there:
+            continue
+        tags = {
+            "mlflow.parentRunId": tracker_run_id,
+            "mlflow.source.name": "pedigree",
+            names.TRIAL_BEST: str(trial.best).lower(),
+        }
+        run = client.create_run(
+            experiment_id,
+            start_time=trial.t_ms,
+            tags=tags,
+            run_name=f"{parent.info.run_name} trial {trial.number}",
+        )
+        client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(name, value, trial.t_ms, 0) for name, value in trial.metrics.items()],
+            params=[Param(f"train/{name}", value) for name, value in trial.settings.items()],
+        )
+        # Last: a trial whose writing was cut off is not counted as there and is written again.
+        client.set_tag(run.info.run_id, names.TRIAL, str(trial.number))
+        client.set_terminated(run.info.run_id, "FINISHED", trial.t_ms)
+        there.add(trial.number)
+
+
+def _trials_there(client: Any, experiment_id: str, parent_id: str) -> set[int]:
+    """The numbers of the trials that are whole; a run that a crash left in parts is deleted."""
+    there: set[int] = set()
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            filter_string=f"tags.`mlflow.parentRunId` = '{parent_id}'",
+            max_results=1000,
+            page_token=token,
+        )
+        for run in page:
+            if names.TRIAL in run.data.tags:
+                there.add(int(run.data.tags[names.TRIAL]))
+            else:
+                client.delete_run(run.info.run_id)
+        token = page.token
+        if not token:
+            return there

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from experiments import names
 from experiments.errors import CloudError
-from experiments.events import MetricPoint
-from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
-from experiments.tracking.entries import dataset_input, log_model, logged_model_id
+from experiments.events import MetricPoint, Trial
+from experiments.records import Cost, LaunchPlan, RunRecord, RunStatus
+from experiments.tracking.entries import dataset_input, log_model, log_trials, logged_model_id
 from experiments.tracking.notes import closing_tags, cost_table, opening_tags, requests_text
+from experiments.tracking.rows import record_of
 
 DEFAULT_STORE = "mlflow.db"
 _BATCH = 1000  # the most that MLflow takes in one request
+_MAX_TEXT_BYTES = 64 * 1024**2
 # MLflow's pages then show what model training needs, and not what prompts need.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _END_STATUS = {
@@ -107,6 +109,10 @@ class Tracker:
             batch = [Metric(p.name, p.value, p.t_ms, p.step) for p in points[at : at + _BATCH]]
             self._client.log_batch(tracker_run_id, metrics=batch)
 
+    def log_trials(self, tracker_run_id: str, trials: Sequence[Trial]) -> None:
+        """Each trial as a run of its own, nested under its run in MLflow's table. Safe to repeat."""
+        log_trials(self._client, tracker_run_id, trials)
+
     def tag(self, tracker_run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
         self._log(tracker_run_id, tags=tags)
@@ -122,6 +128,16 @@ class Tracker:
     def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
         """Keep a text as an artifact of a run."""
         self._client.log_text(tracker_run_id, text, path)
+
+    def read_text(self, tracker_run_id: str, path: str) -> str | None:
+        """The text of a run's artifact (at most 64 MiB), or None if the run has none of that name."""
+        there = {file.path: file.file_size for file in self._client.list_artifacts(tracker_run_id)}
+        if path not in there or (there[path] or 0) > _MAX_TEXT_BYTES:
+            return None
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        with tempfile.TemporaryDirectory() as scratch:
+            found = Path(self._client.download_artifacts(tracker_run_id, path, scratch))
+            return found.read_text(encoding="utf-8", errors="replace")
 
     def _log(
         self,
@@ -216,32 +232,14 @@ class Tracker:
         raise CloudError(f"there is no run {word!r}", fix=f"name one of: {shown}")
 
 
-def _moment(ms: int | None) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, tz=UTC) if ms else None
-
-
 def _record(run: Any, experiment: str) -> RunRecord:
-    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-    cost = tags.get(names.COST_USD)
-    return RunRecord(
-        run_id=tags[names.RUN_ID],
+    return record_of(
         tracker_run_id=run.info.run_id,
-        name=run.info.run_name or tags[names.RUN_ID],
+        name=run.info.run_name,
         experiment=experiment,
-        status=RunStatus(tags.get(names.STATUS, "failed")),
-        launcher=params.get("launch/on", ""),
-        instance_type=params.get("launch/instance_type", ""),
-        hosts=int(params.get("launch/hosts", "1")),
-        reason=tags.get(names.REASON, ""),
-        metrics=metrics,
-        params=params,
-        billable_s=metrics.get(names.BILLABLE_METRIC),
-        cost_usd=Decimal(cost) if cost else None,
-        cost_basis=Basis(tags[names.COST_BASIS]) if tags.get(names.COST_BASIS) else None,
-        model_uri=tags.get(names.MODEL_URI) or None,
-        dataset_digest=tags.get(names.DATASET_DIGEST, ""),
-        code_digest=tags.get(names.CODE_DIGEST, ""),
-        git_commit=params.get("code/git_commit", ""),
-        started_at=_moment(run.info.start_time),
-        ended_at=_moment(run.info.end_time),
+        start_ms=run.info.start_time,
+        end_ms=run.info.end_time,
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from experiments.events import MetricPoint
+from experiments.events import MetricPoint, Trial
 from experiments.records import Cost, LaunchPlan, RunRecord
 from experiments.tracking import Tracker
 
@@ -22,6 +22,7 @@ class TrackedRun:
     points: set[MetricPoint] = field(default_factory=set)
     params: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    trials: dict[int, Trial] = field(default_factory=dict)
     record: RunRecord | None = None
     cost: Cost | None = None
 
@@ -61,6 +62,12 @@ class FakeTracker(Tracker):
     def log_points(self, tracker_run_id: str, points: Sequence[MetricPoint]) -> None:
         self._call()
         self.tracked[tracker_run_id].points |= set(points)
+        self._answer()
+
+    def log_trials(self, tracker_run_id: str, trials: Sequence[Trial]) -> None:
+        self._call()
+        for trial in trials:
+            self.tracked[tracker_run_id].trials.setdefault(trial.number, trial)
         self._answer()
 
     def tag(self, tracker_run_id: str, tags: Mapping[str, str]) -> None:
