@@ -14,6 +14,7 @@ from cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from experiments.aws import Boto3Cloud
+    from experiments.budgets import Sum
     from experiments.dataset import LocalDataset
     from experiments.following.follow import Interrupt, Surroundings
     from experiments.launching.plan import Ingredients
@@ -43,14 +44,15 @@ def check_experiment(spec_path: Path, data: Path | None) -> Checked:
     return Checked(spec=spec, base=spec_path.parent, data=local)
 
 
-def _history(tracker: Tracker, cloud: Boto3Cloud) -> tuple[RunRecord, ...]:
+def history(tracker: Tracker, cloud: Boto3Cloud) -> tuple[RunRecord, ...]:
     """Settled runs whose costs are of the kind this cloud makes: simulated never predicts AWS."""
     from experiments.records import Basis, RunStatus
+    from experiments.tracking.sql import FORECAST, board
 
     simulated = cloud.basis is Basis.SIMULATED
     return tuple(
         run
-        for run in tracker.runs()
+        for run in board(tracker, columns=FORECAST)
         if run.status is RunStatus.SUCCEEDED and (run.cost_basis is Basis.SIMULATED) == simulated
     )
 
@@ -82,11 +84,39 @@ def foresee_plans(
         checked.data,
         cloud=cloud,
         book=latest_book(),
-        history=_history(tracker, cloud),
+        history=history(tracker, cloud),
         cache=space.cache,
         base=checked.base,
     )
     return _plans(checked, made_of)
+
+
+def budget_sums(
+    plans: Sequence[LaunchPlan],
+    checked: Checked,
+    cloud: Boto3Cloud,
+    tracker: Tracker,
+    space: Workspace,
+) -> tuple[Sum, ...]:
+    """Every budget these plans fall under, with what is spent and what they would add."""
+    from experiments import budgets
+    from experiments.tracking.sql import board
+
+    limits = budgets.budgets_of(checked.spec, budgets.read_month_budget(space.budget))
+    if not limits.any:
+        return ()
+    now = datetime.now(tz=UTC)
+    return budgets.sums(plans, limits, board(tracker), now=now, basis=cloud.basis)
+
+
+def check_budgets(checked: Checked, cloud: Boto3Cloud, tracker: Tracker, space: Workspace) -> None:
+    """Refuse with BudgetError what would break a budget, before anything is created or sent."""
+    from experiments import budgets
+
+    limits = budgets.budgets_of(checked.spec, budgets.read_month_budget(space.budget))
+    if limits.any:
+        plans = foresee_plans(checked, cloud, tracker, space)
+        budgets.refuse_broken(budget_sums(plans, checked, cloud, tracker, space))
 
 
 def prepared_plans(
@@ -103,6 +133,7 @@ def prepared_plans(
     from experiments.prepare import prepare
     from experiments.prices import latest_book
 
+    check_budgets(checked, cloud, tracker, space)
     with ExitStack() as stack:
         sent = None if quiet else stack.enter_context(show.progress("photographs sent"))
         made_of = prepare(
@@ -110,7 +141,7 @@ def prepared_plans(
             checked.data,
             cloud=cloud,
             book=latest_book(),
-            history=_history(tracker, cloud),
+            history=history(tracker, cloud),
             cache=space.cache,
             base=checked.base,
             progress=lambda _what, done, total: sent(done, total) if sent else None,

@@ -137,11 +137,19 @@ def launch_plan(plan: LaunchPlan) -> None:
 
     estimate = plan.estimate
     expected = f"about {money(estimate.expected_usd)}, " if estimate.expected_usd else ""
+    if estimate.likely_high_usd is not None:
+        expected += f"{money(estimate.low_usd)} to {money(estimate.likely_high_usd)} likely, "
     out = console()
     out.print(f"[bold]{plan.run_name}[/bold]  {plan.launcher} {plan.instance_type}")
     for call in plan.calls:
         out.print(f"  {call.service} {call.operation}: {escape(call.why)}", highlight=False)
     out.print(f"  cost: {expected}at most {money(estimate.high_usd)} ({estimate.why})")
+    if estimate.duration is not None:
+        time = estimate.duration
+        span = f"{seconds(time.low_s)} to {seconds(time.high_s)} in {time.rate:.0%} of runs"
+        out.print(f"  time: about {seconds(time.expected_s)}, {span}")
+    for text in estimate.extrapolates:
+        out.print(f"  [yellow]extrapolates:[/yellow] {escape(text)}", highlight=False)
     for reason in plan.reasons:
         out.print(f"  - {escape(reason)}", highlight=False)
     for warning in plan.warnings:

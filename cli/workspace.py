@@ -45,6 +45,11 @@ class Workspace:
     def run_logs(self) -> Path:
         return self.state / "runs"
 
+    @property
+    def budget(self) -> Path:
+        """Where the limit on a month's spend is kept."""
+        return self.state / "budget.json"
+
     def remember_data(self, folder: Path) -> None:
         """Keep which photographs were trained on, for the dashboard's gallery."""
         from experiments.files import write_whole

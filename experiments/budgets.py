@@ -31,6 +31,12 @@ class Budgets:
     experiment_usd: Decimal | None = None
     month_usd: Decimal | None = None
 
+    @property
+    def any(self) -> bool:
+        """Whether there is any limit at all."""
+        month, experiment = self.month_usd, self.experiment_usd
+        return bool(self.run_usd) or experiment is not None or month is not None
+
     def of_run(self, name: str) -> Decimal | None:
         """The limit of one run."""
         return dict(self.run_usd).get(name)
@@ -129,7 +135,11 @@ def check(
     basis: Basis,
 ) -> tuple[Sum, ...]:
     """The sums of `sums`. Raises BudgetError, with each broken sum shown, before anything is launched."""
-    found = sums(plans, budgets, history, now=now, basis=basis)
+    return refuse_broken(sums(plans, budgets, history, now=now, basis=basis))
+
+
+def refuse_broken(found: tuple[Sum, ...]) -> tuple[Sum, ...]:
+    """The same sums if all hold. Raises BudgetError with each broken one shown."""
     broken = [item for item in found if item.broken]
     if broken:
         raise BudgetError(

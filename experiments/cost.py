@@ -5,11 +5,10 @@ A month is 730 hours, as AWS's own pricing pages reckon it. A GB is 2**30 bytes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from experiments.prices import PriceBook
-from experiments.records import Basis, Cost, CostLine, Estimate, Price, RunRecord, Usage
+from experiments.records import Basis, Cost, CostLine, Price, Usage
 
 HOURS_PER_MONTH = Decimal(730)
 SECONDS_PER_HOUR = Decimal(3600)
@@ -68,60 +67,6 @@ def run_cost(
     else:
         not_counted = (*not_counted, "the job's storage volume (its price is not in the book)")
     return Cost(basis=basis, lines=tuple(lines), not_counted=not_counted)
-
-
-def estimate_run(
-    *,
-    launcher: str,
-    instance_type: str,
-    instance_count: int,
-    region: str,
-    volume_gb: int,
-    max_runtime_s: int,
-    images: int,
-    history: Sequence[RunRecord],
-    book: PriceBook,
-) -> Estimate:
-    """What a run may cost: at most its maximum run time, and what like runs took if any are known.
-
-    `history` holds settled runs of the same basis; those with the same launcher, type, host count
-    and a known number of images scale by images: from the cheapest of them to the maximum run time.
-    """
-
-    def cost_of(seconds: Decimal) -> Decimal:
-        usage = Usage(billable_s=seconds, hosts=instance_count, started_at=None, ended_at=None)
-        return run_cost(
-            usage,
-            launcher=launcher,
-            instance_type=instance_type,
-            region=region,
-            volume_gb=volume_gb,
-            book=book,
-            basis=Basis.ESTIMATED,
-        ).total_usd
-
-    limit = Decimal(max_runtime_s)
-    ceiling = cost_of(limit)
-    same = (launcher, instance_type, instance_count)
-    alike = [r for r in history if (r.launcher, r.instance_type, r.hosts) == same]
-    seconds = sorted(min(s, limit) for r in alike if (s := _scaled_seconds(r, images)) is not None)
-    if not seconds:
-        why = f"no like run on record: at most the maximum run time of {max_runtime_s} s"
-        return Estimate(low_usd=Decimal(0), expected_usd=None, high_usd=ceiling, why=why)
-    return Estimate(
-        low_usd=cost_of(seconds[0]),
-        expected_usd=cost_of(seconds[len(seconds) // 2]),
-        high_usd=ceiling,
-        why=f"by {len(seconds)} like run(s) on record: {seconds[0]:.0f} to {seconds[-1]:.0f} s"
-        + (", which is the maximum run time" if seconds[-1] == limit else ""),
-    )
-
-
-def _scaled_seconds(record: RunRecord, images: int) -> Decimal | None:
-    then = record.params.get("data/images")
-    if record.billable_s is None or not then or not then.isdigit() or int(then) == 0:
-        return None
-    return Decimal(str(record.billable_s)) * images / int(then)
 
 
 def money(usd: Decimal | None) -> str:

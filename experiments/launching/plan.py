@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from experiments.cost import compute_price, estimate_run, money
+from experiments.cost import compute_price, money
 from experiments.errors import SpecError
+from experiments.forecast.foresee import foresee
 from experiments.foundation import Foundation
 from experiments.launching.ec2 import run_instances_call
 from experiments.launching.host_script import GRACE_S, user_data
 from experiments.launching.sagemaker import training_job_call
 from experiments.prices import PriceBook
-from experiments.records import Artifact, Call, Dataset, Estimate, LaunchPlan, RunRecord
+from experiments.records import Artifact, Call, Dataset, Estimate, Hosts, LaunchPlan, RunRecord
 from experiments.spec import ExperimentSpec, RunSpec
 from training.config import TrainConfig, from_settings, hyperparameters
 from training.errors import TrainingError
@@ -145,17 +146,26 @@ def _output_uri(made_of: Ingredients, name: str) -> str:
     return f"s3://{made_of.foundation.bucket}/runs/{name}/output/"
 
 
-def _estimate(spec: ExperimentSpec, run: RunSpec, made_of: Ingredients) -> Estimate:
-    return estimate_run(
+def _foreseen(
+    spec: ExperimentSpec, run: RunSpec, made_of: Ingredients, params: Mapping[str, str]
+) -> tuple[Estimate, tuple[str, ...]]:
+    """What the run may cost, and what a person should know before they spend it."""
+    hosts = Hosts(
         launcher=run.on,
         instance_type=run.instance_type,
-        instance_count=run.instance_count,
+        count=run.instance_count,
         region=spec.region,
         volume_gb=run.volume_gb,
-        max_runtime_s=run.max_runtime_s + (GRACE_S if run.on == "ec2" else 0),
-        images=sum(made_of.dataset.images.values()),
+        spot=run.spot,
+    )
+    limit_s = run.max_runtime_s + (GRACE_S if run.on == "ec2" else 0)
+    return foresee(
+        hosts,
+        params,
         history=made_of.history,
         book=made_of.book,
+        limit_s=limit_s,
+        checkpoints=run.checkpoints,
     )
 
 
@@ -198,7 +208,9 @@ def plan_launch(
     )
     name = job_name(spec, run, run_id)
     tags = _tags(spec, run, run_id, made_of, now)
-    warnings = []
+    params = _params(spec, run, config, made_of)
+    estimate, known = _foreseen(spec, run, made_of, params)
+    warnings = [*known]
     if run.volume_gb * 1024**3 < 3 * made_of.dataset.size_bytes:
         warnings.append(f"volume_gb {run.volume_gb} is under three times the data's size")
     return LaunchPlan(
@@ -210,8 +222,8 @@ def plan_launch(
         instance_count=run.instance_count,
         region=spec.region,
         calls=(_launch_call(spec, run, config, name, tags, made_of),),
-        estimate=_estimate(spec, run, made_of),
-        params=_params(spec, run, config, made_of),
+        estimate=estimate,
+        params=params,
         tags=tags,
         reasons=_reasons(spec, run, made_of),
         warnings=tuple(warnings),

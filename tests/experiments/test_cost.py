@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.cost import compute_price, estimate_run, line, money, run_cost
+from experiments.cost import compute_price, line, money, run_cost
 from experiments.errors import PriceError
 from experiments.prices import latest_book
-from experiments.records import Basis, Cost, Estimate, RunRecord
-from tests.experiments.build import REGION, book, price, record, usage
+from experiments.records import Basis, Cost
+from tests.experiments.build import REGION, book, price, usage
 
 
 def cost(launcher: str, kind: str, seconds: str | int, *, hosts: int = 1, gb: int = 30) -> Cost:
@@ -114,62 +113,6 @@ def test_a_total_is_the_sum_of_its_lines_and_never_falls(
     assert less.total_usd >= 0
     assert cost(*where, str(seconds + more), hosts=hosts).total_usd >= less.total_usd
     assert cost(*where, str(seconds), hosts=hosts + extra).total_usd >= less.total_usd
-
-
-def estimate(*history: RunRecord, images: int = 60, max_runtime_s: int = 1800) -> Estimate:
-    return estimate_run(
-        launcher="sagemaker",
-        instance_type="ml.m5.xlarge",
-        instance_count=1,
-        region=REGION,
-        volume_gb=30,
-        max_runtime_s=max_runtime_s,
-        images=images,
-        history=history,
-        book=book(),
-    )
-
-
-def test_without_a_like_run_an_estimate_is_only_a_ceiling() -> None:
-    others: list[dict[str, Any]] = [
-        {"instance_type": "ml.m5.large"},
-        {"hosts": 2},
-        {"launcher": "ec2"},
-        {"params": {}},
-        {"params": {"data/images": "0"}},
-        {"billable_s": None},
-    ]
-    found = estimate(*(record(**other) for other in others))
-    assert found.low_usd == 0
-    assert found.expected_usd is None
-    assert found.high_usd == Decimal("0.115")  # 1800 s at 0.23 USD an hour
-    assert "no like run on record" in found.why
-
-
-def test_like_runs_scale_by_their_images() -> None:
-    runs = [record(billable_s=s) for s in (100.0, 200.0, 400.0)]
-    found = estimate(*runs, images=120)
-    assert found.low_usd == cost("sagemaker", "ml.m5.xlarge", 200).total_usd
-    assert found.expected_usd == cost("sagemaker", "ml.m5.xlarge", 400).total_usd
-    assert found.high_usd == cost("sagemaker", "ml.m5.xlarge", 1800).total_usd
-    assert "200 to 800 s" in found.why
-
-
-def test_an_estimate_never_exceeds_what_the_maximum_run_time_costs() -> None:
-    found = estimate(record(billable_s=100.0), images=60_000)
-    assert found.low_usd == found.expected_usd == found.high_usd
-    assert "which is the maximum run time" in found.why
-
-
-@given(
-    took=st.lists(st.floats(0.001, 1e6), max_size=5),
-    images=st.integers(1, 10**6),
-    limit=st.integers(60, 432_000),
-)
-def test_an_interval_is_in_order(took: list[float], images: int, limit: int) -> None:
-    found = estimate(*(record(billable_s=s) for s in took), images=images, max_runtime_s=limit)
-    middle = found.high_usd if found.expected_usd is None else found.expected_usd
-    assert 0 <= found.low_usd <= middle <= found.high_usd
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What a run will take and cost before it starts: learned from the runs on record, with an interval."""
