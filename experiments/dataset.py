@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, DataError
+from experiments.files import file_digest
 from experiments.records import Dataset
 
 if TYPE_CHECKING:
@@ -92,15 +94,14 @@ def put_dataset(cloud: Cloud, bucket: str, data: LocalDataset, progress: Progres
     )
     if is_there(cloud, bucket, record):
         return described
+    checksums = _checksums(data)
     missing = list(_missing(cloud, bucket, prefix, data))
     total = len(data.files)
     done = total - len(missing)
 
     def put(path: Path) -> None:
-        with (data.root / path).open("rb") as body:
-            cloud.ask(
-                "s3", "put_object", Bucket=bucket, Key=f"{prefix}{path.as_posix()}", Body=body
-            )
+        key = f"{prefix}{path.as_posix()}"
+        _put_photo(cloud, bucket, key, data.root / path, checksums[path])
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         for _ in pool.map(put, missing):
@@ -110,6 +111,50 @@ def put_dataset(cloud: Cloud, bucket: str, data: LocalDataset, progress: Progres
     body = json.dumps(summary, sort_keys=True).encode()
     cloud.ask("s3", "put_object", Bucket=bucket, Key=record, Body=body)
     return described
+
+
+def _checksums(data: LocalDataset) -> dict[Path, str]:
+    """The SHA-256 of each photo as S3 wants it. Raises DataError if they are not those that were checked."""
+    from training.manifest import dataset_digest
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        digests = list(pool.map(lambda path: _sha256(data.root / path), data.files))
+    pairs = zip(data.files, digests, strict=True)
+    if dataset_digest([(path.as_posix(), digest) for path, digest in pairs]) != data.digest:
+        raise _changed(data.root)
+    return {
+        path: base64.b64encode(bytes.fromhex(digest)).decode()
+        for path, digest in zip(data.files, digests, strict=True)
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_digest(path).removeprefix("sha256:")
+    except OSError as error:
+        raise _changed(path) from error
+
+
+def _changed(what: Path) -> DataError:
+    return DataError(
+        f"{what} changed after it was checked",
+        fix="let nothing write to the photographs and run the command again",
+    )
+
+
+def _put_photo(cloud: Cloud, bucket: str, key: str, path: Path, checksum: str) -> None:
+    """Send one photo; S3 itself refuses other bytes than those of the checksum."""
+    try:
+        with path.open("rb") as body:
+            cloud.ask(
+                "s3", "put_object", Bucket=bucket, Key=key, Body=body, ChecksumSHA256=checksum
+            )
+    except OSError as error:
+        raise _changed(path) from error
+    except CloudError as error:
+        if is_code(error, "BadDigest", "InvalidRequest", "XAmzContentSHA256Mismatch"):
+            raise _changed(path) from error
+        raise
 
 
 def is_there(cloud: Cloud, bucket: str, key: str) -> bool:

@@ -6,6 +6,8 @@ states follow from the clock alone.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -176,8 +178,14 @@ class FakeCloud:
             raise Refusal("NoSuchBucketPolicy", "The bucket policy does not exist")
         return {"Policy": json.dumps(policy)}
 
-    def _s3_put_object(self, Bucket: str, Key: str, Body: Any) -> dict[str, Any]:
-        self.buckets.put(Bucket, Key, Body if isinstance(Body, bytes) else Body.read())
+    def _s3_put_object(
+        self, Bucket: str, Key: str, Body: Any, ChecksumSHA256: str = ""
+    ) -> dict[str, Any]:
+        data = Body if isinstance(Body, bytes) else Body.read()
+        found = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        if ChecksumSHA256 not in ("", found):
+            raise Refusal("BadDigest", "The SHA256 you specified did not match what we received")
+        self.buckets.put(Bucket, Key, data)
         return {"ETag": '"x"'}
 
     def _s3_copy_object(self, Bucket: str, Key: str, CopySource: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,3 +151,38 @@ def test_a_file_is_put_once(tmp_path: Path, as_bytes: bool) -> None:
 def test_a_bucket_that_is_not_there_is_an_error() -> None:
     with pytest.raises(CloudError):
         put_file(FakeCloud(), "nowhere", "key", b"x")
+
+
+def test_a_photo_that_changed_after_the_check_leaves_no_record(data: LocalDataset) -> None:
+    cloud = with_bucket()
+    changed = data.root / data.files[3]
+    was = changed.read_bytes()
+    changed.write_bytes(was[:-1] + bytes([was[-1] ^ 1]))
+    with pytest.raises(DataError, match="changed after it was checked"):
+        put_dataset(cloud, BUCKET, data, silent)
+    assert stored(cloud) == set()
+    changed.write_bytes(was)
+    put_dataset(cloud, BUCKET, data, silent)
+
+
+@dataclass(kw_only=True)
+class Meanwhile(FakeCloud):
+    """While photos are sent, somebody writes to one that is not sent yet."""
+
+    victim: Path
+
+    def ask(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "put_object":
+            self.victim.write_bytes(b"something else")
+        return super().ask(service, operation, **params)
+
+
+def test_a_photo_that_changes_while_it_is_sent_is_refused_by_s3(data: LocalDataset) -> None:
+    cloud = Meanwhile(victim=data.root / data.files[-1])
+    cloud.ask("s3", "create_bucket", Bucket=BUCKET)
+    with pytest.raises(DataError, match="changed after it was checked"):
+        put_dataset(cloud, BUCKET, data, silent)
+    short = data.digest.removeprefix("sha256:")[:16]
+    objects = cloud.buckets.held[BUCKET].objects
+    assert f"datasets/{short}.json" not in objects
+    assert b"something else" not in {stored.data for stored in objects.values()}
