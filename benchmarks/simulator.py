@@ -68,11 +68,12 @@ def sampled() -> None:
     market = Market(book=latest_book(), region="us-east-1")
     question = month()
     seconds, found = timed(lambda: study(replace(question, length_s=DAY_S), market, seeds=5))
-    whole = study(question, market, seeds=1, first_seed=99)
+    whole = study(question, market, seeds=3, first_seed=99)
     off = float(found.month.total_usd - whole.month.total_usd)
     print(
         f"{'the month from five days':<36} {seconds:6.1f} s  ${found.month.total_usd:.2f}"
-        f" +- {found.month_error_usd:.2f}; the whole month ${whole.month.total_usd:.2f}, off {off:.2f}"
+        f" +- {found.month_error_usd:.2f}; the whole month ${whole.month.total_usd:.2f}"
+        f" +- {whole.month_error_usd:.2f}, off {off:.2f}"
     )
 
 

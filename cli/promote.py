@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.foresight import foresight_options, tell_foresight
 from cli.promote_options import promote_options
 from cli.workspace import Workspace, cloud_option, json_option
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     "--stage", default="prod", show_default=True, help="A second set of them, for trials."
 )
 @promote_options
+@foresight_options
 @click.option(
     "--photo", type=click.Path(path_type=Path), help="Try the release with this photo too."
 )
@@ -62,6 +64,7 @@ def promote(
     record = _choose(tracker, run, experiment, rule, as_json=as_json)
     app = app or record.params.get("launch/app", "pedigree")
     settings = read.settings(options, app=app, stage=stage)
+    tell_foresight(settings, options, cloud.region)
     proposal = serving.propose_run(cloud, record, settings, demands=demands, rollout=rollout)
     return carry_out(
         cloud, tracker, proposal, golden=golden, dry_run=dry_run, yes=yes, as_json=as_json

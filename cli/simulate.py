@@ -14,6 +14,7 @@ from cli.workspace import DEFAULT_REGION, cloud_option, json_option
 if TYPE_CHECKING:
     from simulator import Goal, Market, Question, Recommendation, Settings, Study
 
+WARM_UP_S = 3600.0
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--instance-type", "instance_type", str, "Of the endpoint."),
@@ -143,6 +144,7 @@ def _asked(given: dict[str, Any]) -> tuple[Question, Market, Goal]:
 
     traffic = read_traffic(given["traffic"], given["trace"], given["cloud_name"])
     recorded = given["trace"] is not None
+    warm_up_s = 0.0 if recorded else WARM_UP_S
     natural_s = traffic.period_s if recorded and isinstance(traffic, Trace) else DAY_S
     question = Question(
         settings=_settings(given),
@@ -150,6 +152,7 @@ def _asked(given: dict[str, Any]) -> tuple[Question, Market, Goal]:
         service=_service(given),
         assumed=_assumptions(given["assume"]),
         length_s=given["hours"] * 3600 if given["hours"] else natural_s,
+        warm_up_s=warm_up_s,
     )
     prices = {name: _number(text, Decimal) for name, text in map(_pair, given["price"])}
     market = Market(book=latest_book(), region=given["region"], prices=prices)

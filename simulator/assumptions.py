@@ -66,6 +66,8 @@ TAKEN_FOR_GRANTED: tuple[str, ...] = (
     " under load is a little better than simulated",
     "one photo's time falls in proportion to the vCPUs, from those where it was measured; other"
     " processors are not corrected for; a serverless endpoint has a vCPU for every 1769 MB",
+    "an hour goes by before the time that is counted, so that it is a day of many and not the first;"
+    " a trace begins at once",
     "instances are healthy from their start to their end; nobody deploys meanwhile",
     "an instance is paid from the decision to start it; several that were asked for together join"
     " together; while a change is under way no other is made",

@@ -30,13 +30,17 @@ _ROUND_UP = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked: these settings under this traffic with this service time, for so long."""
+    """What is asked: these settings under this traffic with this service time, for so long.
+
+    `warm_up_s` before that go by uncounted, so that a day is one of many and not the first.
+    """
 
     settings: Settings
     traffic: Traffic
     service: ServiceTime
     assumed: Assumptions = field(default_factory=Assumptions)
     length_s: float = 86_400.0
+    warm_up_s: float = 3600.0
 
     def __post_init__(self) -> None:
         if not MINUTE_S <= self.length_s <= _LONGEST_S:
@@ -89,19 +93,22 @@ class _Run:
         self._book = _Ledger(question)
 
     def to_end(self) -> Outcome:
-        length = self._asked.length_s
-        start = 0.0
-        while start < length:
-            end = min(start + 3600.0, length)
-            times = self._asked.traffic.arrivals(start, end, self._visitors)
-            services = self._photo_time.draw(self._photos, times.size)
-            self._hour(start, end, times, services)
-            start = end
+        self._pass(-self._asked.warm_up_s, 0.0)
+        self._book, self._stream.endpoint.cold_starts = _Ledger(self._asked), 0
+        self._pass(0.0, self._asked.length_s)
         rest = Counts()
         while self._stream.pending:  # a serverless endpoint may be asked once more
             self._stream.settle(math.inf, rest)
         self._book.close(rest, self._stream)
         return self._book.outcome(self._seed)
+
+    def _pass(self, start: float, end: float) -> None:
+        while start < end:
+            until = min(start + 3600.0, end)
+            times = self._asked.traffic.arrivals(start, until, self._visitors)
+            services = self._photo_time.draw(self._photos, times.size)
+            self._hour(start, until, times, services)
+            start = until
 
     def _hour(self, start: float, end: float, times: Times, services: Times) -> None:
         now = start

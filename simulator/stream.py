@@ -49,11 +49,15 @@ class Stream:
         self.pending: list[_Pending] = []
         self._chance = chance
         self._number = 0
+        self._abandoned_until = 0.0
 
     def is_calm(self, now: float) -> bool:
-        """Whether nobody waits and there is room to spare, so that the next need not be followed."""
+        """Whether nobody waits, no photo is worked on that nobody waits for, and there is room to
+        spare, so that the next requests need not be followed."""
         fleet = self.fleet
-        if self.pending or fleet is None or fleet.queue_over_at > now:
+        if self.pending or fleet is None:
+            return False
+        if now < fleet.queue_over_at or now < self._abandoned_until:
             return False
         return 2 * self.front.in_flight(now) < min(self.front.limit, fleet.calm_below)
 
@@ -120,6 +124,7 @@ class Stream:
             took = start - at + service_s
             if took > self.patience_s:
                 counts.timed_out += 1
+                self._abandoned_until = max(self._abandoned_until, at + took)
                 end = at + self.patience_s + self.half_s
             else:
                 end = at + took + self.half_s

@@ -68,6 +68,7 @@ def question(
         service=service or fixed(0.1),
         assumed=Assumptions(**{"front_ms": 0.0, **assumed}),
         length_s=length_s,
+        warm_up_s=0.0,
     )
 
 

@@ -3,8 +3,8 @@
 The endpoint is real: processes with a queue each, started and ended by autoscaling, on a clock that
 runs fast. Both sides get the same arrivals and the same time for a photo; what a call takes beyond it
 is measured before. localaws counts a request in the minute of its answer, the simulator in that of its
-arrival, so a decision that hangs on one request may differ. Tolerances: MEAN_OFF instances over the minutes, REFUSED_OFF of all requests, and
-P99_OFF of the p99.
+arrival, so a decision that hangs on one request may differ. Tolerances: MEAN_OFF instances over the
+minutes, REFUSED_OFF of all requests, and P99_OFF of the p99.
 """
 
 from __future__ import annotations

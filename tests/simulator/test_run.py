@@ -91,6 +91,14 @@ def test_arrays_and_one_by_one_give_the_same(asked: Question, seed: int) -> None
     ]
 
 
+@pytest.mark.soak
+@settings(max_examples=1500, deadline=None)
+@given(asked=any_question(instances=1), seed=seeds)
+def test_arrays_and_one_by_one_give_the_same_often(asked: Question, seed: int) -> None:
+    fast, slow = simulate(asked, seed=seed), simulate(asked, seed=seed, exact=True)
+    assert asdict(fast.sums) == pytest.approx(asdict(slow.sums))
+
+
 @pytest.mark.parametrize("routing", ["least_outstanding", "random"])
 def test_arrays_hand_over_to_several_instances_without_a_trace(routing: str) -> None:
     asked = question(
