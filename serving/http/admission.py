@@ -2,9 +2,9 @@
 
 A burst, or a handful of clients that each wait for their answer, queues up to `most`. Once that is
 full, more comes in than can be answered, and a queue would only make everyone's answer late: until
-what is offered in a window could be answered in it, only `busy_most` are inside, enough to keep the
-processor busy. So under lasting overload those who are let in wait for about one photograph, not for
-thirty.
+what is offered in a window could be answered in it, only `busy_most` are inside, half of them at
+work and the others let in when that work is half done: enough to keep the processor busy. So under
+lasting overload those who are let in wait for half a photograph, not for thirty.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ _SMOOTHING = 0.1
 class Bounds:
     """Photographs inside at a time: `most`, and `busy_most` under overload.
 
-    Overload ends with a window of `window_s` in which no more was offered than `share` of what the
-    server could have answered.
+    The second half of `busy_most` opens when `ahead` of a photograph's usual time has passed since
+    the last answer. Overload ends with a window of `window_s` in which no more was offered than
+    `share` of what the server could have answered.
     """
 
     most: int = 32
     busy_most: int = 2
+    ahead: float = 0.5
     window_s: float = 0.5
     share: float = 0.9
 
@@ -55,7 +57,8 @@ class Admission:
 
     def enter(self, photos: int, *, deadline_at: float) -> Ticket:
         """Room for `photos`; a request always finds it in an empty server. RequestError 429."""
-        if self.inside and self.inside + photos > self._room():
+        room = self._room()
+        if self.inside and self.inside + photos > room:
             self._refuse(photos)
             raise RequestError(
                 429, "busy", "more requests come than can be answered", "try again in a second"
@@ -82,7 +85,10 @@ class Admission:
     def _room(self) -> int:
         if self.is_overloaded:
             self._look_again()
-        return self._bounds.busy_most if self.is_overloaded else self._bounds.most
+        if not self.is_overloaded:
+            return self._bounds.most
+        soon = self._clock() - self._busy_since >= self._bounds.ahead * self.photo_s
+        return self._bounds.busy_most if soon else max(1, self._bounds.busy_most // 2)
 
     def _look_again(self) -> None:
         """At the end of a window: was it more than could be answered?"""

@@ -111,7 +111,7 @@ class BucketFetcher:
 
     async def _get(self, bucket: str, key: str) -> Answer:
         credentials = await self._credentials()
-        peer, host, path = _address(self._settings, bucket, key, self._tls)
+        peer, host, path = address_of(self._settings, bucket, key, self._tls)
         now = datetime.fromtimestamp(self._clock(), UTC)
         headers = signed_headers(host, path, credentials, region=self._settings.region, now=now)
         return await get(peer, path, headers, max_bytes=self._settings.max_bytes)
@@ -143,7 +143,7 @@ class BucketFetcher:
         peer = Peer(name=_CONTAINER_HOST, address=_CONTAINER_HOST, port=80, tls=None)
         headers = {"Host": _CONTAINER_HOST, "Accept": "application/json"}
         answer = await get(peer, path, headers, max_bytes=_MAX_CREDENTIALS_BYTES)
-        return _read_credentials(answer)
+        return read_credentials(answer)
 
 
 def _is_key(key: str) -> bool:
@@ -155,7 +155,7 @@ def _is_key(key: str) -> bool:
     return len(raw) <= _MAX_KEY_BYTES and key.isprintable() and not {".", ".."} & {*segments}
 
 
-def _address(
+def address_of(
     settings: BucketSettings, bucket: str, key: str, tls: ssl.SSLContext | None
 ) -> tuple[Peer, str, str]:
     """Peer, Host header and path: the bucket in the host where its certificate allows that."""
@@ -185,7 +185,8 @@ def _from_environment(env: Mapping[str, str]) -> Credentials | None:
     return Credentials(key_id=key_id, secret=secret, token=env.get("AWS_SESSION_TOKEN", ""))
 
 
-def _read_credentials(answer: Answer) -> Credentials:
+def read_credentials(answer: Answer) -> Credentials:
+    """What the container's credentials address said. Raises ExchangeError."""
     try:
         content = json.loads(answer.body)
         expires = datetime.fromisoformat(content["Expiration"].replace("Z", "+00:00"))
