@@ -29,6 +29,18 @@ def foresight_options(command: _F) -> _F:
     return command
 
 
+def traffic_options(command: _F) -> _F:
+    """`--traffic` and `--service-ms`: what serving the model would cost a month."""
+    for option in (
+        click.option("--service-ms", type=float, help="With --traffic: what one photo takes."),
+        click.option(
+            "--traffic", help="Add what serving would cost a month, simulated: little, ..."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def tell_foresight(settings: ServingSettings, options: dict[str, Any], region: str) -> None:
     """Say on standard error whether the settings meet the goal, and the month's range.
 
@@ -53,13 +65,17 @@ def tell_foresight(settings: ServingSettings, options: dict[str, Any], region: s
         _say(f"  {', '.join(options['slo'])} is met in every seed")
 
 
-def tell_monthly_range(options: dict[str, Any], region: str) -> None:
-    """Say on standard error what serving as `promote-model` would cost a month under `--traffic`."""
+def tell_monthly_range(traffic: str | None, service_ms: float | None, region: str) -> None:
+    """Say on standard error what serving as `promote-model` would cost a month under `traffic`.
+
+    Nothing without any. Raises SpecError, PriceError.
+    """
     from deployment.settings import ServingSettings
     from simulator import monthly_range
 
-    if not options["traffic"]:
+    if not traffic:
         return
+    options = {"traffic": traffic, "service_ms": service_ms}
     question, market = _asked(ServingSettings(app="any"), options, region)
     band = monthly_range(question, market)
     _say(

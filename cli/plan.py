@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.foresight import tell_monthly_range, traffic_options
 from cli.workspace import Workspace, cloud_option, json_option
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _SHOWN = 12
     help="Rank other types, counts and spot for the same work.",
 )
 @click.option("--all", "everything", is_flag=True, help="With --what-if: every type with a price.")
+@traffic_options
 @cloud_option
 @json_option
 def plan(
@@ -40,6 +42,8 @@ def plan(
     requests: bool,
     what_if: bool,
     everything: bool,
+    traffic: str | None,
+    service_ms: float | None,
     cloud_name: str,
     as_json: bool,
 ) -> int:
@@ -54,6 +58,7 @@ def plan(
     cloud = space.open_cloud(cloud_name, checked.spec.region)
     tracker = space.open_tracker()
     plans = experiment.foresee_plans(checked, cloud, tracker, space)
+    tell_monthly_range(traffic, service_ms, cloud.region)
     if what_if:
         history = experiment.history(tracker, cloud)
         return _what_if(checked, plans, history, everything=everything, as_json=as_json)

@@ -37,12 +37,12 @@ def test_settings_that_meet_it_are_said_to(capsys: Said) -> None:
 
 def test_nothing_is_simulated_unasked(capsys: Said) -> None:
     tell_foresight(ServingSettings(app="dogs"), options(), "us-east-1")
-    tell_monthly_range(options(), "us-east-1")
+    tell_monthly_range(None, None, "us-east-1")
     assert capsys.readouterr().err == ""
 
 
 def test_a_plan_tells_the_month_s_range(capsys: Said) -> None:
-    tell_monthly_range(options(traffic="constant:1/min"), "us-east-1")
+    tell_monthly_range("constant:1/min", 60.0, "us-east-1")
     assert "$" in capsys.readouterr().err
 
 
