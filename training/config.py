@@ -18,7 +18,7 @@ from training.errors import ConfigError
 from training.options import about_field
 from training.settings import (
     BACKBONES,
-    FEATURE_ENGINES,
+    ENGINES,
     FIELDS,
     ML_DIR,
     TUNABLE,
@@ -28,7 +28,7 @@ from training.settings import (
 
 __all__ = [
     "BACKBONES",
-    "FEATURE_ENGINES",
+    "ENGINES",
     "ML_DIR",
     "TUNABLE",
     "TrainConfig",

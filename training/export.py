@@ -7,21 +7,20 @@ whole, names everything with digests. No pickle.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from training.backbones import Backbone
 from training.config import TrainConfig
+from training.files import file_digest as file_digest
+from training.files import write_json as write_json
+from training.files import write_rows as write_rows
 from training.fit.head import Head
 from training.graph import add_head, save
 from training.manifest import Manifest
 
 SCHEMA: Final = 1
-ENGINE: Final = "openvino-f32"
 GRAPH_FILE: Final = "model.xml"
 FILES: Final = (GRAPH_FILE, "model.bin", "model.safetensors")
 MANIFEST_FILE: Final = "pedigree.json"
@@ -48,6 +47,7 @@ def write_manifest(
     config: TrainConfig,
     manifest: Manifest,
     backbone: Backbone,
+    engine: str,
     head: Head,
     metrics: Mapping[str, float],
 ) -> None:
@@ -56,7 +56,7 @@ def write_manifest(
         "schema": SCHEMA,
         "backbone": backbone.name,
         "classes": list(manifest.classes),
-        "engine": ENGINE,
+        "engine": engine,
         "transform": backbone.transform.to_dict(),
         "run_id": config.run_id,
         "dataset_digest": manifest.digest,
@@ -67,28 +67,3 @@ def write_manifest(
         "files": {name: file_digest(folder / name) for name in FILES},
     }
     write_json(folder / MANIFEST_FILE, content)
-
-
-def file_digest(path: Path) -> str:
-    """`sha256:…` of a file's bytes."""
-    with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON by way of a temporary file, fsynced and renamed."""
-    _write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    _write_whole(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)

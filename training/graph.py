@@ -5,7 +5,6 @@ The graph that computes the training features is the one that is served, so noth
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -56,43 +55,3 @@ def save(graph: Any, path: Path) -> None:
     import openvino as ov
 
     ov.save_model(graph, path, compress_to_fp16=False)
-
-
-def on_openvino(graph_or_path: Any, *, threads: int) -> Network:
-    """Run a graph, or the .xml file of one, on the CPU in float32: `threads` streams of one thread.
-
-    Single photos on parallel streams are the fastest arrangement measured here, and each thread
-    decodes its next photo while the others compute.
-    """
-    import openvino as ov
-
-    compiled = ov.Core().compile_model(
-        graph_or_path,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": str(threads),
-            "INFERENCE_NUM_THREADS": str(threads),
-        },
-    )
-    own = threading.local()
-
-    def run(pixels: Floats) -> Floats:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        answer = own.request.infer({0: pixels}, share_inputs=True)
-        return np.array(answer[0], np.float32)
-
-    return run
-
-
-def on_torch(module: Any) -> Network:
-    """Run a torch module as it is; the fallback where OpenVINO does not fit the machine."""
-    import torch
-
-    def run(pixels: Floats) -> Floats:
-        with torch.inference_mode():
-            result: Floats = module(torch.from_numpy(pixels)).numpy()
-        return result
-
-    return run

@@ -25,7 +25,10 @@ from training.options import (
 )
 
 BACKBONES: Final = ("efficientnet_lite0", "resnet50")
-FEATURE_ENGINES: Final = ("openvino", "torch")
+ENGINES: Final = (
+    *("auto", "f32", "bf16", "int8"),
+    *("torch-f32", "torch-bf16", "torch-compile", "cuda"),
+)
 TRAINABLE: Final = ("head", "last_block", "all")
 AUGMENTS: Final = ("none", "trivialaugment", "randaugment")
 ML_DIR: Final = Path("/opt/ml")
@@ -131,8 +134,20 @@ class TrainConfig:
         low=0.0,
         high=1.0,
     )
-    feature_engine: str = option(
-        "openvino", "what runs the frozen backbone over the photos", choices=FEATURE_ENGINES
+    engine: str = option(
+        "auto",
+        "what runs the frozen backbone over the photos and is served; auto times them on the host",
+        choices=ENGINES,
+    )
+    views: int = option(
+        1,
+        "pictures of each training photo that go through the backbone, all but one augmented",
+        read=whole,
+        low=1,
+        high=1000,
+    )
+    cache: str = option(
+        "", "folder where features are kept; empty is among the checkpoints", group="host"
     )
     checkpoints: str = option(
         "", "folder where the run keeps what it needs to go on; empty is none", group="host"
@@ -162,6 +177,11 @@ class TrainConfig:
             raise ConfigError(
                 f"host {self.host!r} is not among the hosts {', '.join(self.hosts)}",
                 fix="give --host one of the names in --hosts",
+            )
+        if self.views > 1 and self.augment == "none":
+            raise ConfigError(
+                f"views is {self.views} and augment is none: the views would all be the same",
+                fix="set augment to trivialaugment or randaugment, or views to 1",
             )
         if self.trials and self.trainable != "head":
             raise ConfigError(

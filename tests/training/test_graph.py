@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from serving.preprocess import Transform, load
-from tests.training.builders import write_photos
-from training.errors import DataError
-from training.features import extract, extract_shared
-from training.graph import Floats, Network, add_head, convert, on_openvino, on_torch, save
-from training.hosts.cluster import Cluster
-from training.manifest import Photo, list_photos
+from training.engines.on_openvino import on_openvino
+from training.engines.on_torch import on_torch
+from training.graph import Floats, add_head, convert, save
 
 pytestmark = pytest.mark.slow
-
-TRANSFORM = Transform(resize=40, crop=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -64,70 +58,3 @@ def test_the_exported_graph_has_the_agreed_names_and_takes_any_batch(
     assert str(read.input(0).partial_shape) == "[?,3,32,32]"
     answer = ov.Core().compile_model(read, "CPU")({"image": np.zeros((4, 3, 32, 32), np.float32)})
     assert answer["logits"].shape == (4, 5)
-
-
-def channel_means(batch: Floats) -> Floats:
-    means: Floats = batch.mean(axis=(2, 3))
-    return means
-
-
-def test_features_come_in_the_order_of_the_photos(tmp_path: Path) -> None:
-    root = write_photos(tmp_path)
-    photos = list_photos(root).photos
-    rows = extract(photos, root, transform=TRANSFORM, network=channel_means, threads=3)
-    expected = [load((root / p.path).read_bytes(), TRANSFORM).mean(axis=(1, 2)) for p in photos]
-    np.testing.assert_allclose(rows, expected, atol=1e-6)
-
-
-def test_hosts_share_the_photos_and_all_get_all_rows(tmp_path: Path) -> None:
-    root = write_photos(tmp_path, counts={"train": 2, "valid": 1, "test": 1})
-    photos = list_photos(root).photos[:7]
-    alone = extract(photos, root, transform=TRANSFORM, network=channel_means, threads=1)
-
-    class Pair(Cluster):
-        """This host is the second of two; the other's answer is computed on the spot."""
-
-        def gather(self, data: bytes) -> list[bytes]:
-            first = Cluster(rank=0, world=2).shard(photos)
-            other = extract(first, root, transform=TRANSFORM, network=channel_means, threads=1)
-            return [other.tobytes(), data]
-
-    rows = extract_shared(
-        photos,
-        root,
-        transform=TRANSFORM,
-        network=channel_means,
-        threads=1,
-        cluster=Pair(rank=1, world=2),
-    )
-    np.testing.assert_array_equal(rows, alone)
-
-
-def shared_rows(root: Path, photos: tuple[Photo, ...], network: Network) -> Floats:
-    return extract_shared(
-        photos,
-        root,
-        transform=TRANSFORM,
-        network=network,
-        threads=1,
-        cluster=Cluster(rank=0, world=1),
-    )
-
-
-def test_features_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None:
-    root = write_photos(tmp_path)
-    photos = list_photos(root).photos
-
-    def broken(batch: Floats) -> Floats:
-        return np.full((1, 3), np.nan, np.float32)
-
-    with pytest.raises(DataError, match=photos[0].path):
-        shared_rows(root, photos, broken)
-
-
-def test_a_photo_that_vanishes_in_between_is_named(tmp_path: Path) -> None:
-    root = write_photos(tmp_path)
-    photos = list_photos(root).photos
-    (root / photos[3].path).unlink()
-    with pytest.raises(DataError, match=photos[3].path):
-        shared_rows(root, photos, channel_means)

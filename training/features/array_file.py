@@ -1,7 +1,7 @@
 """One array in one file that knows whether it is whole: the bytes, what they mean, and a digest.
 
 Layout: the array's bytes (little-endian, C order), JSON, and a footer of 64 bytes: magic, length of
-the JSON, SHA-256 of all before the footer. Written beside its place, fsynced and renamed, so that a
+the JSON, and the SHA-256 of all before it. Written beside its place, fsynced and renamed, so that a
 kill at any moment leaves the old file, the new one, or none. No pickle.
 """
 
@@ -19,8 +19,11 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from training.files import sync_folder
+
 _MAGIC: Final = b"PEDIGREE-ARRAY-1"
-_FOOTER: Final = struct.Struct("<16sQ8x32s")
+_MARK: Final = struct.Struct("<16sQQ")
+_FOOTER_BYTES: Final = _MARK.size + 32
 _MAX_JSON_BYTES: Final = 256_000_000
 _DTYPES: Final = ("<f4", "|u1")
 
@@ -59,9 +62,10 @@ class ArrayWriter:
             self.array.flush()
         with self._part.open("r+b") as stream:
             total = _hash(stream, self._bytes)
-            total.update(text)
+            end = text + _MARK.pack(_MAGIC, len(text), self._bytes)
+            total.update(end)
             stream.seek(self._bytes)
-            stream.write(text + _FOOTER.pack(_MAGIC, len(text), total.digest()))
+            stream.write(end + total.digest())
             stream.flush()
             os.fsync(stream.fileno())
         self._part.replace(self._path)
@@ -79,37 +83,28 @@ def open_array(path: Path) -> ArrayFile:
     """Verify every byte, then map. Raises DamagedFileError, and FileNotFoundError for no file."""
     size = path.stat().st_size
     with path.open("rb") as stream:
-        text, expected = _read_tail(stream, size)
-        total = _hash(stream, size - _FOOTER.size - len(text))
-    total.update(text)
-    if total.digest() != expected:
-        raise DamagedFileError(f"{path.name} does not hash to what it says")
+        text, array_bytes = _read_tail(stream, size)
+        total = _hash(stream, size - 32)
+        if total.digest() != stream.read(32):
+            raise DamagedFileError(f"{path.name} does not hash to what it says")
     about = json.loads(text)
     shape, dtype = tuple(about.pop("shape")), np.dtype(about.pop("dtype"))
-    if dtype.str not in _DTYPES or int(np.prod(shape)) * dtype.itemsize != size - len(text) - 64:
+    if dtype.str not in _DTYPES or int(np.prod(shape)) * dtype.itemsize != array_bytes:
         raise DamagedFileError(f"{path.name} holds {size} bytes, not {dtype.str} of shape {shape}")
     array = _mapped(path, shape, dtype, "r")
     return ArrayFile(array=array, about=about, digest=f"sha256:{total.hexdigest()}")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _read_tail(stream: BinaryIO, size: int) -> tuple[bytes, bytes]:
-    if size < _FOOTER.size:
-        raise DamagedFileError("the file is shorter than its footer")
-    stream.seek(size - _FOOTER.size)
-    magic, length, expected = _FOOTER.unpack(stream.read(_FOOTER.size))
-    if magic != _MAGIC or length > min(_MAX_JSON_BYTES, size - _FOOTER.size):
+def _read_tail(stream: BinaryIO, size: int) -> tuple[bytes, int]:
+    """The JSON, and how many bytes the array before it has."""
+    stream.seek(max(0, size - _FOOTER_BYTES))
+    mark = stream.read(_MARK.size)
+    magic, length, array_bytes = _MARK.unpack(mark.ljust(_MARK.size, b"\0"))
+    whole = array_bytes + length + _FOOTER_BYTES == size
+    if magic != _MAGIC or length > _MAX_JSON_BYTES or not whole:
         raise DamagedFileError("the file does not end in a footer of this format")
-    stream.seek(size - _FOOTER.size - length)
-    return stream.read(length), expected
+    stream.seek(array_bytes)
+    return stream.read(length), array_bytes
 
 
 def _hash(stream: BinaryIO, length: int) -> Any:

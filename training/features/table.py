@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training.features.feature_pass import KeptSquares, Spent
 from training.graph import Floats
 from training.manifest import Manifest, Photo
 
@@ -49,9 +50,16 @@ class FeatureTable:
 class Features:
     """The result of the feature pass. `test` has no table: it is scored by the exported artifact.
 
-    `manifest` names the readable photos of all hosts and the dataset's digest.
+    `manifest` names the readable photos of all hosts and the dataset's digest; `test` are the places
+    of its test photos in the survey's listing; `kept` are those squares of them that this host has
+    decoded. `spent` is this host's; nothing of it is above 0 if all came from the cache. `damaged`
+    names files of the cache that were found broken and made again.
     """
 
     manifest: Manifest
     train: FeatureTable
     valid: FeatureTable
+    test: tuple[int, ...]
+    kept: KeptSquares
+    spent: Spent
+    damaged: tuple[str, ...]
