@@ -96,11 +96,66 @@ def _look(name: str, check: Callable[[], Finding]) -> Finding:
         return Finding(name=name, fine=False, seen=error.message, fix=error.fix)
 
 
+def _rooms(cloud_name: str, app: str, stage: str) -> list[Finding]:
+    """Lambda's concurrency and SageMaker's quota for a release with the default settings."""
+    from deployment.access.quotas import room
+    from deployment.settings import ServingSettings
+
+    cloud = Workspace.here().open_cloud(cloud_name)
+    return [
+        Finding(
+            name=one.what,
+            fine=one.is_enough,
+            seen=f"{one.wanted} wanted, {'not told' if one.there is None else one.there} there",
+            fix=one.fix,
+        )
+        for one in room(cloud, ServingSettings(app=app, stage=stage))
+    ]
+
+
+def _roles(cloud_name: str, app: str, stage: str) -> list[Finding]:
+    """Each role against what was generated, and against what it ever used."""
+    from deployment.access.review import review
+    from deployment.clock import Clock
+    from deployment.settings import ServingSettings
+
+    cloud = Workspace.here().open_cloud(cloud_name)
+    findings = []
+    for role in review(cloud, ServingSettings(app=app, stage=stage), clock=Clock()):
+        if not role.exists:
+            seen = "not there yet: `pedigree init` makes it, or the first command that needs it"
+        elif role.drift:
+            seen = "; ".join(role.drift)
+        else:
+            unused = "last access not told" if role.unused is None else ", ".join(role.unused)
+            seen = f"as generated; not used in 90 days: {unused or 'nothing'}"
+        fix = "`pedigree init` puts it back, and the next promotion its own two"
+        fine = not role.drift
+        findings.append(Finding(name=f"role {role.role}", fine=fine, seen=seen, fix=fix))
+    return findings
+
+
+def _look_all(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    from experiments.errors import PedigreeError
+
+    try:
+        return check()
+    except PedigreeError as error:
+        return [Finding(name=name, fine=False, seen=error.message, fix=error.fix)]
+
+
 @click.command()
+@click.option("--iam", is_flag=True, help="Review the four roles: drift, and what they never used.")
+@click.option("--app", default="dogs", show_default=True, help="Whose roles and room.")
+@click.option("--stage", default="prod", show_default=True)
 @cloud_option
 @json_option
-def doctor(cloud_name: str, as_json: bool) -> int:
-    """Look at everything a run needs and say what to do where something is missing."""
+def doctor(iam: bool, app: str, stage: str, cloud_name: str, as_json: bool) -> int:
+    """Look at everything a run needs and say what to do where something is missing.
+
+    With --cloud aws also whether the account has room for a release: Lambda's concurrency and
+    SageMaker's quota, before anything is spent.
+    """
     from cli import show
 
     checks = {
@@ -115,6 +170,10 @@ def doctor(cloud_name: str, as_json: bool) -> int:
     if cloud_name == "aws":
         checks["AWS account"] = _aws
     findings = [_look(name, check) for name, check in checks.items()]
+    if cloud_name == "aws":
+        findings += _look_all("room in the account", lambda: _rooms(cloud_name, app, stage))
+    if iam:
+        findings += _look_all("roles", lambda: _roles(cloud_name, app, stage))
     if as_json:
         show.print_json(findings)
     else:

@@ -28,6 +28,8 @@ COMMANDS = {
     "rollback": "cli.releases:rollback",
     "teardown": "cli.releases:teardown",
     "sweep": "cli.sweep:sweep",
+    "init": "cli.init:init",
+    "image": "cli.image:image",
     "invoke": "cli.invoke:invoke",
     "drift": "cli.drift:drift",
     "up": "cli.up:up",

@@ -16,12 +16,12 @@ from deployment.desired import (
     function_key,
     golden_key,
     model_key,
-    serving_image,
 )
 from deployment.function_code import FunctionCode, pack_function
 from deployment.gates import Gate, require
 from deployment.gates.checklist import Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
+from deployment.image import image_to_serve
 from deployment.observe import observe
 from deployment.plan import plan_release
 from deployment.release import (
@@ -87,7 +87,7 @@ def prepare(
         raise ReleaseError(f"run {record.name} has no model", fix="promote a run that succeeded")
     handler = code or pack_function()
     archive, integrity = _examined(cloud, record.model_uri)
-    image = serving_image(Foundation(account_id=cloud.account_id, region=cloud.region))
+    image = image_to_serve(cloud, Foundation(account_id=cloud.account_id, region=cloud.region))
     content = content_digest(
         settings, model_digest=archive.content, function_digest=handler.digest, image=image
     )

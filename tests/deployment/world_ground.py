@@ -62,6 +62,11 @@ class Objects:
         self.bodies[Key] = Body
         return {"ETag": _etag(Body)}
 
+    def delete_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        del Bucket
+        self.bodies.pop(Key, None)
+        return {}
+
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         del Bucket
         if Key not in self.bodies:

@@ -1,0 +1,41 @@
+"""`pedigree image build|push`: the endpoint's image, with Docker where there is one."""
+
+from __future__ import annotations
+
+import click
+
+from cli.workspace import Workspace, cloud_option
+
+
+@click.group()
+def image() -> None:
+    """Build and push the image that endpoints on AWS run (with --cloud local none is needed)."""
+
+
+@image.command()
+@cloud_option
+def build(cloud_name: str) -> None:
+    """Build it from serving/Dockerfile under the name that this account's registry knows."""
+    from cli import show
+    from deployment import image as images
+    from experiments.foundation import Foundation
+
+    cloud = Workspace.here().open_cloud(cloud_name)
+    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
+    with show.waiting("building"):
+        tag = images.build(foundation)
+    show.say(f"built {tag}")
+
+
+@image.command()
+@cloud_option
+def push(cloud_name: str) -> None:
+    """Push it to ECR and remember its digest: the next release serves exactly this image."""
+    from datetime import UTC, datetime
+
+    from cli import show
+    from deployment import image as images
+
+    cloud = Workspace.here().open_cloud(cloud_name)
+    pushed = images.push(cloud, now=datetime.now(tz=UTC), say=show.say)
+    show.say(f"pushed {pushed.uri}")
