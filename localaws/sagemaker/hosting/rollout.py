@@ -32,7 +32,7 @@ class Rollout:
     def run(self, name: str, doc: Doc) -> None:
         """Perform the update that the document's Pending describes."""
         pending = doc["Pending"]
-        plan = deployment_of(pending["DeploymentConfig"], pending["Variants"])
+        plan = deployment_of(pending.get("DeploymentConfig", {}), pending["Variants"])
         traffic = self._stage.traffic(name)
         if traffic is None:
             raise RuntimeError("the endpoint has no instances")
@@ -88,7 +88,7 @@ class _Turn:
         self._finish(traffic, new)
 
     def _roll_step(self, old: Side, new: Side, share: float) -> None:
-        self._show("Creating")
+        self._show("Creating", share=_share_of(new, self._pending["Variants"]))
         try:
             _fit(new, self._pending["Variants"], share)
         except FleetFailed as failure:
@@ -111,7 +111,8 @@ class _Turn:
                 self._stage.direct(self._name, split(old, new, 1 - there))
         except FleetFailed as failure:
             # Both configurations stay in service, each with the traffic that it can carry.
-            self._stage.direct(self._name, split(old, new, 1 - max(there, 0.0)))
+            there = min(_share_of(old, self._doc["Variants"]), 1.0)
+            self._stage.direct(self._name, split(old, new, 1 - there))
             text = f"{reason} The rollback failed too: {failure}"
             self._change(
                 EndpointStatus="UpdateRollbackFailed", FailureReason=text[:1024], Pending=None
@@ -128,7 +129,7 @@ class _Turn:
         )
 
     def _raise_new(self) -> Side:
-        self._show("Creating")
+        self._show("Creating", share=0.0)
         try:
             return self._stage.raise_side(
                 self._name,
@@ -183,9 +184,8 @@ class _Turn:
 
     def _show(self, status: str, *, share: float = 1.0, bakes: bool = False) -> None:
         """What DescribeEndpoint tells of the new fleet."""
-        up = 0.0 if status == "Creating" else share
         for variant in self._pending["Variants"]:
-            count = math.ceil(variant["DesiredInstanceCount"] * up - 1e-9)
+            count = math.ceil(variant["DesiredInstanceCount"] * share - 1e-9)
             variant["CurrentInstanceCount"] = count
             variant["Status"] = {"Status": status, "StartTime": self._clock.now()}
             if bakes and self._plan.alarms:
