@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -17,8 +16,9 @@ from serving.http.admission import Admission, Bounds
 from serving.http.app import App
 from serving.http.drain import DrainingServer
 from serving.http.exchange import HttpLimits
-from serving.http.log import JsonLogs, Log
+from serving.http.log import Log, gather_logs
 from serving.http.metrics import Metrics
+from serving.http.napping import napping_loop
 from serving.http.shedding import protocol_for
 from serving.inputs.bucket import BucketFetcher
 from serving.inputs.web import WebFetcher
@@ -125,8 +125,7 @@ def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> Drainin
     metrics.serves(model.version, lambda: admission.inside)
     limits = HttpLimits(answer_timeout_s=settings.answer_timeout_s)
     app = App(model, admission, metrics, limits=limits, log=log)
-    logging.getLogger("uvicorn").handlers = [JsonLogs(log)]
-    logging.getLogger("uvicorn").propagate = False
+    gather_logs(log)
     config = uvicorn.Config(
         app,
         http=protocol_for(QuickRefusals(admission, metrics, log)),
@@ -140,4 +139,9 @@ def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> Drainin
         timeout_graceful_shutdown=DRAIN_S,
     )
     started = {"serving": model.version, "port": settings.port, **ready.facts}
-    return DrainingServer(config, on_start=lambda: log(started), on_drain=app.begin_drain)
+    return DrainingServer(
+        config,
+        on_start=lambda: log(started),
+        on_drain=app.begin_drain,
+        make_loop=lambda: napping_loop(lambda: admission.is_overloaded),
+    )

@@ -31,3 +31,11 @@ class JsonLogs(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             line["fault"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"[:2000]
         self._log({**line, "message": text})
+
+
+def gather_logs(log: Log) -> None:
+    """From now on the web server's records and Python's warnings become lines of `log`."""
+    logging.captureWarnings(True)
+    for name in ("uvicorn", "asyncio", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [JsonLogs(log)], False

@@ -1,6 +1,8 @@
 """The ASGI app: routes, limits, overload and honest errors, without a network."""
 
 import asyncio
+import base64
+import json
 import threading
 
 import pytest
@@ -133,3 +135,104 @@ def test_a_fault_of_ours_is_a_500_that_tells_nothing() -> None:
 
 def assert_set(event: threading.Event) -> None:
     assert event.wait(20)
+
+
+@pytest.mark.parametrize(
+    "name", ["x-request-id", "x-amzn-sagemaker-inference-id", "x-amzn-requestid"]
+)
+def test_a_request_keeps_the_id_it_came_with(name: str) -> None:
+    app, log = make_app()
+    got = one(app, parts=[PHOTO], headers={name: "trace-7"})
+    assert got.headers["x-request-id"] == log[0]["request_id"] == "trace-7"
+    hostile = one(app, parts=[PHOTO], headers={name: 'x"} {"y'})
+    assert len(hostile.headers["x-request-id"]) == 32
+
+
+def test_the_log_tells_times_and_sizes_and_nothing_of_the_photo() -> None:
+    app, log = make_app()
+    one(app, parts=[PHOTO])
+    assert log[0]["timing_ms"].keys() == {"decode", "queue", "model"}
+    assert (log[0]["photos"], log[0]["batch"]) == (1, 1)
+    assert "red" not in str(log) and max(len(str(value)) for value in log[0].values()) < 100
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-pedigree-deadline-ms": "1000"},
+        {"x-pedigree-timeout-ms": "0"},
+        {"x-amzn-sagemaker-custom-attributes": "deadline-ms=1000"},
+        {"x-amzn-sagemaker-custom-attributes": "a=b;timeout-ms=0"},
+        {"x-pedigree-timeout-ms": "90000", "x-pedigree-deadline-ms": "1000"},
+    ],
+)
+def test_a_deadline_that_has_passed_costs_no_work(headers: dict[str, str]) -> None:
+    network = FakeNetwork()
+    app, _ = make_app(network)
+    got = one(app, parts=[PHOTO], headers=headers)
+    assert (got.status, got.body["error"]["code"]) == (408, "deadline_passed")
+    assert network.batches == []
+
+
+def test_a_deadline_that_passes_in_the_queue_is_told_and_not_worked_on() -> None:
+    let_go = threading.Event()
+    network = FakeNetwork(before=lambda: assert_set(let_go))
+    app, _ = make_app(network)
+
+    async def scene() -> tuple[Got, Got, Got]:
+        first = asyncio.create_task(call(app, parts=[PHOTO]))
+        while not network.batches:
+            await asyncio.sleep(0.001)
+        late = await call(app, parts=[PHOTO], headers={"x-pedigree-timeout-ms": "30"})
+        let_go.set()
+        return await first, late, await call(app, parts=[PHOTO])
+
+    first, late, after = asyncio.run(scene())
+    assert (first.status, late.status, after.status) == (200, 408, 200)
+    assert len(network.batches) == 2
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "1" * 16])
+def test_a_deadline_that_is_no_number_is_refused(text: str) -> None:
+    app, _ = make_app()
+    got = one(
+        app, parts=[PHOTO], headers={"x-amzn-sagemaker-custom-attributes": f"timeout-ms={text}"}
+    )
+    assert (got.status, got.body["error"]["code"]) == (400, "bad_option")
+
+
+def test_metrics_count_what_happened() -> None:
+    app, _ = make_app()
+    one(app, parts=[PHOTO])
+    one(app, parts=[b"GIF89a"])
+    one(app, "/nowhere", method="GET")
+    one(app, parts=[PHOTO], headers={"x-pedigree-timeout-ms": "0"})
+    got = one(app, "/metrics", method="GET")
+    assert got.headers["content-type"].startswith("text/plain")
+    text = got.raw.decode()
+    for line in (
+        'pedigree_requests_total{code="200",path="/invocations"} 1.0',
+        'pedigree_requests_total{code="415",path="/invocations"} 1.0',
+        'pedigree_requests_total{code="404",path="other"} 1.0',
+        'pedigree_shed_total{reason="deadline_passed"} 1.0',
+        "pedigree_request_seconds_count 1.0",
+        "pedigree_in_flight 0.0",
+        'pedigree_model_info{version="run-7@abc"} 1.0',
+    ):
+        assert line in text, line
+
+
+def test_a_draining_server_fails_its_ping_and_ends_connections() -> None:
+    app, _ = make_app()
+    app.begin_drain()
+    assert one(app, "/ping", method="GET").status == 503
+    got = one(app, parts=[PHOTO])
+    assert (got.status, got.headers["connection"]) == (200, "close")
+
+
+def test_photos_of_a_request_are_decoded_side_by_side() -> None:
+    body = json.dumps({"images": [base64.b64encode(PHOTO).decode()] * 5}).encode()
+    app, log = make_app(FakeNetwork(max_batch=4), workers=3)
+    got = one(app, parts=[body], kind="application/json")
+    assert got.status == 200 and len(got.body["results"]) == 5
+    assert log[0]["photos"] == 5
