@@ -88,9 +88,9 @@ def _supervise(host: Host, *, under_torchrun: bool) -> int:
         with host.reporter(resume=True) as report:
             return _fail(report, host.failure, error)
     if ending.cause is not None:
-        error = ClusterError(ending.cause.message, fix=ending.cause.fix)
+        cause = ClusterError(ending.cause.message, fix=ending.cause.fix)
         with host.reporter(resume=True) as report:
-            _fail(report, host.failure, error)
+            _fail(report, host.failure, cause)
     return ending.code if ending.code >= 0 else 1
 
 

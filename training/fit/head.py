@@ -75,8 +75,10 @@ class _Scale:
 class _Views:
     """The training features: each photo goes through its views, one an epoch."""
 
+    owners: Labels | None
+
     def __init__(self, table: Table, scale: _Scale, seed: int) -> None:
-        self.labels = table.labels
+        self.labels, self.owners = table.labels, None
         self._features, self._scale = table.features, scale
         self._count = table.features.shape[1]
         self._first = np.random.default_rng(seed).integers(0, self._count, len(table.labels))

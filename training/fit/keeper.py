@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
 
+from training.config import TUNABLE, TrainConfig
 from training.errors import StoppedError
 from training.fit.checkpoint import CheckpointStore, Snapshot, pack, unpack
 from training.fit.stop import Stop
 from training.hosts.cluster import Cluster
+from training.report import Reporter
+
+_OF_NO_ACCOUNT: Final = ("checkpoint_seconds", "max_unreadable_fraction")
 
 
 class Keeper(Protocol):
@@ -43,6 +51,39 @@ class Forgetful:
         pass
 
 
+def identity(config: TrainConfig, inputs: Sequence[str]) -> str:
+    """16 hex digits: equal for trainings with the same settings and the same `inputs` (digests)."""
+    settings = {
+        name: getattr(config, name) for name in sorted(TUNABLE) if name not in _OF_NO_ACCOUNT
+    }
+    text = json.dumps([settings, list(inputs)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_keeper(
+    config: TrainConfig,
+    stage: str,
+    inputs: Sequence[str],
+    *,
+    leads: bool,
+    stop: Stop,
+    report: Reporter,
+) -> Keeper:
+    """What keeps a stage of a run: a folder of its own below `config.checkpoints`, named by what the
+    stage depends on, so that another run's checkpoints are never taken for its own."""
+    if not config.checkpoints:
+        return Forgetful()
+    folder = Path(config.checkpoints) / f"{stage}-{identity(config, inputs)}"
+    return DiskKeeper(
+        CheckpointStore(folder) if leads else None,
+        every_s=config.checkpoint_seconds,
+        stop=stop,
+        clock=time.monotonic,
+        warn=report.warning,
+        told=report.checkpoint,
+    )
+
+
 class DiskKeeper:
     """Keeps the state in a store; only the leading host has one. Safe points are between steps."""
 
@@ -54,12 +95,13 @@ class DiskKeeper:
         stop: Stop,
         clock: Callable[[], float],
         warn: Callable[[str], None],
+        told: Callable[[int], None] = lambda _step: None,
     ) -> None:
         self._store = store
         self._every_s = every_s
         self._stop = stop
         self._clock = clock
-        self._warn = warn
+        self._warn, self._told = warn, told
         self._saved_at = clock()
 
     @property
@@ -78,6 +120,7 @@ class DiskKeeper:
         if stopping or self._clock() - self._saved_at >= self._every_s:
             self.finish(step, snapshot)
         if stopping:
+            self._told(step)
             raise StoppedError(
                 f"stopped by {self._stop.reason or 'another host'} at step {step};"
                 " a checkpoint holds what was done",

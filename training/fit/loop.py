@@ -68,12 +68,15 @@ def read_recipe(config: TrainConfig, *, deep: bool = False) -> Recipe:
 
 
 class Source(Protocol):
-    """The training split. `labels` int64 [N]."""
+    """The training split. `labels` int64 [N]; `owners` int64 [N] are the ranks that hold each photo,
+    None where every host holds all."""
 
     labels: Labels
+    owners: Labels | None
 
     def stream(self, shares: Iterable[Share], epoch: int) -> Iterator[tuple[Share, torch.Tensor]]:
-        """The model's input for each share's rows, in order; the same for the same epoch and row."""
+        """The model's input for each share, in order; the same for the same epoch and row. What a
+        share that does not count gets is of no account, but for its shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +148,7 @@ class Loop:
     def _on_all_hosts(self) -> torch.nn.Module:
         if self._cluster.world == 1:
             return self._lesson.module
-        return DistributedDataParallel(self._lesson.module, broadcast_buffers=False)
+        return DistributedDataParallel(self._lesson.module)
 
     def _pass(self, model: torch.nn.Module) -> None:
         """The steps of an epoch that are left."""
@@ -157,6 +160,7 @@ class Loop:
             epoch=now.epoch,
             cluster=self._cluster,
             skip=now.batch,
+            owners=self._lesson.source.owners,
         )
         for share, inputs in self._lesson.source.stream(shares, now.epoch):
             loss = self._learn(model, inputs, share)

@@ -31,15 +31,25 @@ def steps_in_epoch(photos: int, batch_size: int) -> int:
 
 
 def epoch_shares(
-    photos: int, *, batch_size: int, seed: int, epoch: int, cluster: Cluster, skip: int = 0
+    photos: int,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    cluster: Cluster,
+    skip: int = 0,
+    owners: Labels | None = None,
 ) -> Iterator[Share]:
     """The steps of an epoch on this host but for the first `skip`, which were done before.
 
-    Every photo is in exactly one batch, and each row of it on exactly one host.
+    Every photo is in exactly one batch, and each row of it on exactly one host: the one that
+    `owners` [photos] names, where the hosts hold different photos.
     """
     order = np.random.default_rng((seed, epoch)).permutation(photos)
     for start in range(skip * batch_size, photos, batch_size):
         whole = order[start : start + batch_size]
         mine = whole[cluster.rank :: cluster.world]
+        if owners is not None:
+            mine = whole[owners[whole] == cluster.rank]
         counts = len(mine) > 0
         yield Share(rows=mine if counts else whole[:1], whole=whole, counts=counts)

@@ -125,8 +125,9 @@ class Leader:
         for channel in list(self._strangers):
             for message in channel.receive():
                 number, job = message.get("rank"), message.get("job")
-                known = isinstance(number, int) and 0 < number < len(self._ranks)
-                if known and job == self._job:
+                if job != self._job or not isinstance(number, int):
+                    continue
+                if 0 < number < len(self._ranks):
                     rank = Rank(number=number, host=str(message.get("host"))[:100])
                     self._links[number] = _Link(channel, rank, now)
             if channel.closed or any(link.channel is channel for link in self._links.values()):

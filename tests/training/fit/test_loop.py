@@ -14,8 +14,9 @@ from training.config import TrainConfig
 from training.errors import StoppedError
 from training.fit.checkpoint import CheckpointStore
 from training.fit.head import Head, train_head
-from training.fit.keeper import DiskKeeper, Stop
+from training.fit.keeper import DiskKeeper
 from training.fit.progress import Epoch
+from training.fit.stop import Stop
 from training.hosts.cluster import Cluster
 
 ALONE = Cluster(rank=0, world=1)

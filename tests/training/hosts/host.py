@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         say(f"worker {os.getpid()}")
         try:
             if argv[3] == "train":
-                from tables import train_forever
+                from tables import train_forever  # type: ignore[import-not-found]
 
                 train_forever(meeting, lifeline.port, lambda: say("working"))
             lifeline.port()
