@@ -1,7 +1,8 @@
 """An int8 graph: NNCF's post-training quantization, calibrated on training photos.
 
-Weights take 7 of the 8 bits everywhere (NNCF's overflow fix): on processors without VNNI the sum of
-two products of 8 bits saturates at 16, and the answers there would differ silently.
+Weights take 7 of their 8 bits (NNCF's overflow fix): on processors without VNNI the sum of two
+products of 8 bits saturates at 16, and the answers there would differ silently. Depthwise weights
+keep all 8, because their products are not summed in such pairs.
 """
 
 from __future__ import annotations
