@@ -23,7 +23,6 @@ from training.settings import (
     ML_DIR,
     TUNABLE,
     TrainConfig,
-    check_interruptible,
 )
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "ML_DIR",
     "TUNABLE",
     "TrainConfig",
-    "check_interruptible",
     "from_settings",
     "help_text",
     "hyperparameters",

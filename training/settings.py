@@ -198,12 +198,3 @@ TUNABLE: Final[Mapping[str, str]] = {
     name: about.help for name, about in FIELDS.items() if about.group == "tunable"
 }
 """The settings that an experiment may change, each with its help."""
-
-
-def check_interruptible(*, spot: bool, checkpoint_uri: str) -> None:
-    """Raise ConfigError for a run on spot capacity that has nowhere to keep its checkpoints."""
-    if spot and not checkpoint_uri:
-        raise ConfigError(
-            "spot is true and there is no checkpoint location: an interruption would lose the run",
-            fix="give the run a checkpoint location, or set spot to false",
-        )
