@@ -104,4 +104,7 @@ def test_what_the_host_installs_is_of_the_lock() -> None:
         "openvino",
         "safetensors",
         "timm",
+        "optuna",
+        "colorlog",
+        "tqdm",
     ]
