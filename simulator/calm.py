@@ -67,9 +67,9 @@ def _pass_calm(stream: Stream, times: Times, services: Times, counts: Counts) ->
 def _too_fast(stream: Stream, times: Times) -> bool:
     """Whether a second has more calls than the function's rate."""
     most = stream.front.per_second
-    if most is None or times.size <= most:
+    if times.size <= most:
         return False
-    return bool((times[most:] - times[:-most] < 1.0).any())
+    return bool((times[int(most) :] - times[: -int(most)] < 1.0).any())
 
 
 def _spill(

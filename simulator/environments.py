@@ -13,6 +13,7 @@ Sources:
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from heapq import heappop, heappush
 
@@ -47,7 +48,7 @@ class Environments:
         self.limit = limit
         self.provisioned = provisioned
         self.idle_s = idle_s
-        self.per_second = per_second
+        self.per_second = math.inf if per_second is None else per_second
         self.last_taken: list[float] = []
         self.running: list[tuple[float, bool]] = []
         self.on_demand = 0
@@ -67,7 +68,9 @@ class Environments:
     def take(self, now: float) -> Place:
         """Begin a call, if there is room; `ends_at` has to follow."""
         busy = self.in_flight(now)
-        if busy >= self.limit or (self.per_second is not None and self._too_many(now)):
+        if int(now) != self._second:
+            self._second, self._this_second = int(now), 0
+        if busy >= self.limit or self._this_second >= self.per_second:
             return Place.REFUSED
         if busy - self.on_demand < self.provisioned:
             place = Place.PROVISIONED
@@ -94,7 +97,8 @@ class Environments:
 
     def note_calls(self, now: float, count: int) -> None:
         """So many calls began in this second without asking."""
-        self._too_many(now)
+        if int(now) != self._second:
+            self._second, self._this_second = int(now), 0
         self._this_second += count
 
     def _take_on_demand(self, now: float) -> Place:
@@ -117,8 +121,3 @@ class Environments:
             return False
         self._tokens -= 1
         return True
-
-    def _too_many(self, now: float) -> bool:
-        if int(now) != self._second:
-            self._second, self._this_second = int(now), 0
-        return self.per_second is not None and self._this_second >= self.per_second

@@ -99,17 +99,19 @@ class Fleet:
 
     def _route(self, at: float) -> _Instance | None:
         """The instance that takes the request; None if the one it is routed to refuses it."""
-        if self._random and len(self.instances) > 1:
-            instances = [self.instances[int(self._chance.random() * len(self.instances))]]
-        else:
-            instances = self.instances
+        instances = self.instances
+        if self._random and len(instances) > 1:
+            instances = [instances[int(self._chance.random() * len(instances))]]
         chosen, fewest = instances[0], self._limit + 1
         for instance in instances:
             leaving = instance.leaving
             while leaving and leaving[0] <= at:
                 heappop(leaving)
-            if len(leaving) < fewest:
-                chosen, fewest = instance, len(leaving)
+            count = len(leaving)
+            if count < fewest:
+                chosen, fewest = instance, count
+                if not count:
+                    break
         room = self._limit if at - chosen.refused_at >= self._calm_s else self._shed_to
         if fewest < room:
             return chosen
@@ -117,9 +119,15 @@ class Fleet:
         return None
 
     def _note_queue(self, start: float) -> None:
-        self.queue_over_at = max(self.queue_over_at, start)
-        queue = sum(max(0, len(one.leaving) - self.workers) for one in self.instances)
-        self.queue_peak = max(self.queue_peak, queue)
+        if start > self.queue_over_at:
+            self.queue_over_at = start
+        queue = 0
+        for one in self.instances:
+            waiting = len(one.leaving) - self.workers
+            if waiting > 0:
+                queue += waiting
+        if queue > self.queue_peak:
+            self.queue_peak = queue
 
 
 class ServerlessFleet:

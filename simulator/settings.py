@@ -143,5 +143,5 @@ def vcpus(instance_type: str) -> int:
         return 4 * int(times)
     raise SpecError(
         f"how many vCPUs {instance_type} has is not known here",
-        fix="give a service time measured on that type (--measured-on), or use one as ml.m5.large",
+        fix="give --service-ms as measured on that type, or use a type as ml.m5.large",
     )

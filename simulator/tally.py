@@ -16,7 +16,7 @@ PERCENTILE_ERROR = 0.0025
 """Relative: a bin is 0.5% wide, and its middle is told."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Counts:
     """Of a stretch of time. `latencies_s` of those answered; busy and paid times in seconds."""
 
