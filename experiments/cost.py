@@ -8,11 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from experiments.prices import PriceBook
-from experiments.records import Basis, Cost, CostLine, Price, Usage
+from experiments.records import CostLine, Price
 
 HOURS_PER_MONTH = Decimal(730)
 SECONDS_PER_HOUR = Decimal(3600)
-_EC2_MINIMUM_S = Decimal(60)
 _QUANTITY_PLACES = Decimal("0.000000001")
 _USD_PLACES = Decimal("0.0000000001")
 
@@ -35,38 +34,6 @@ def compute_price(book: PriceBook, launcher: str, instance_type: str, region: st
         launcher
     ]
     return book.find(service, component, region, instance_type)
-
-
-def run_cost(
-    usage: Usage,
-    *,
-    launcher: str,
-    instance_type: str,
-    region: str,
-    volume_gb: int,
-    book: PriceBook,
-    basis: Basis,
-) -> Cost:
-    """What a run cost: compute for each host by the second, and on EC2 its gp3 volume.
-
-    EC2 Linux is billed by the second with a minimum of 60 s
-    (docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html); SageMaker reports
-    BillableTimeInSeconds for each host. A run that never started costs nothing.
-    """
-    if usage.billable_s <= 0:
-        return Cost(basis=basis)
-    seconds = max(usage.billable_s, _EC2_MINIMUM_S) if launcher == "ec2" else usage.billable_s
-    price = compute_price(book, launcher, instance_type, region)
-    hours = seconds * usage.hosts
-    lines = [line(f"{usage.hosts} x {instance_type}", hours, price, per=SECONDS_PER_HOUR)]
-    not_counted: tuple[str, ...] = ("S3 storage and requests", "log ingestion")
-    if launcher == "ec2":
-        gp3 = book.find("ebs", "gp3_storage", region)
-        share = seconds * usage.hosts * volume_gb / (HOURS_PER_MONTH * SECONDS_PER_HOUR)
-        lines.append(line(f"{volume_gb} GB gp3 volume", share, gp3))
-    else:
-        not_counted = (*not_counted, "the job's storage volume (its price is not in the book)")
-    return Cost(basis=basis, lines=tuple(lines), not_counted=not_counted)
 
 
 def money(usd: Decimal | None) -> str:

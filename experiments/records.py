@@ -187,8 +187,9 @@ class Usage:
     """What AWS says a run used. Seconds are for each host.
 
     `billable_s` is BillableTimeInSeconds, or launch to termination on EC2; `training_s` is
-    TrainingTimeInSeconds, which on managed spot is the longer. `retained_s` is what a warm pool was
-    kept for after the job. `segments` are the stretches of a spot host on EC2.
+    TrainingTimeInSeconds, which on managed spot is the longer. `interrupted` means that EC2 took its
+    spot host back. `retained_s` is what a warm pool was kept for after the job. `segments` are the
+    stretches of a spot host on EC2 that was started several times.
     """
 
     billable_s: Decimal
@@ -196,6 +197,7 @@ class Usage:
     started_at: datetime | None
     ended_at: datetime | None
     training_s: Decimal | None = None
+    interrupted: bool = False
     retained_s: Decimal = Decimal(0)
     spot: bool = False
     segments: tuple[Segment, ...] = ()

@@ -113,7 +113,18 @@ def read_training_job(job: dict[str, Any], *, hosts: int) -> Observation:
         status=status,
         phase=str(phase),
         reason=str(job.get("FailureReason") or _SAGEMAKER_LIMITS.get(str(phase), "")),
-        usage=Usage(billable_s=seconds, hosts=hosts, started_at=started, ended_at=ended),
+        usage=Usage(
+            billable_s=seconds,
+            hosts=hosts,
+            started_at=started,
+            ended_at=ended,
+            training_s=_whole_seconds(job, "TrainingTimeInSeconds"),
+            retained_s=_whole_seconds(
+                job.get("WarmPoolStatus", {}), "ResourceRetainedBillableTimeInSeconds"
+            )
+            or Decimal(0),
+            spot=bool(job.get("EnableManagedSpotTraining", False)),
+        ),
         model_uri=job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
         if status is RunStatus.SUCCEEDED
         else None,
@@ -138,9 +149,18 @@ def read_instance(instance: dict[str, Any]) -> Observation:
         phase=state,
         reason=reason,
         usage=Usage(
-            billable_s=_seconds(started, ended), hosts=1, started_at=started, ended_at=ended
+            billable_s=_seconds(started, ended),
+            hosts=1,
+            started_at=started,
+            ended_at=ended,
+            spot=instance.get("InstanceLifecycle") == "spot",
+            interrupted=reason == _ENDINGS["interrupted"],
         ),
     )
+
+
+def _whole_seconds(answer: dict[str, Any], name: str) -> Decimal | None:
+    return Decimal(str(answer[name])) if name in answer else None
 
 
 def _seconds(started: datetime, ended: datetime | None) -> Decimal:

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from experiments.aws import Cloud
-from experiments.cost import run_cost
 from experiments.errors import RunError
 from experiments.events import (
     Event,
@@ -19,8 +18,19 @@ from experiments.events import (
 from experiments.following.observe import ended_by
 from experiments.following.output import output_files
 from experiments.following.run_log import RunLog, Settled
+from experiments.ledger.footprint import footprint
+from experiments.ledger.settle import account, hosts_of
 from experiments.prices import PriceBook
-from experiments.records import Basis, Cost, LaunchPlan, Observation, RunRecord, RunStatus, Usage
+from experiments.records import (
+    Basis,
+    Cost,
+    Footprint,
+    LaunchPlan,
+    Observation,
+    RunRecord,
+    RunStatus,
+    Usage,
+)
 
 LAUNCHER = "launcher"
 """The host of those lines in a run's log that the launcher wrote itself."""
@@ -38,19 +48,13 @@ class Ledger:
         """On AWS a cost reckoned from reported usage stays an estimate until a bill confirms it."""
         return Basis.SIMULATED if self.cloud is Basis.SIMULATED else Basis.ESTIMATED
 
-    def cost(self, plan: LaunchPlan, usage: Usage | None) -> Cost:
-        """What `usage` of a plan's hosts cost; nothing if nothing was used."""
+    def cost(
+        self, plan: LaunchPlan, usage: Usage | None, footprint: Footprint | None = None
+    ) -> Cost:
+        """What `usage` of a plan's hosts cost, and its `footprint`; nothing if nothing was used."""
         if usage is None:
             return Cost(basis=self.basis)
-        return run_cost(
-            usage,
-            launcher=plan.launcher,
-            instance_type=plan.instance_type,
-            region=plan.region,
-            volume_gb=plan.volume_gb,
-            book=self.book,
-            basis=self.basis,
-        )
+        return account(hosts_of(plan), usage, book=self.book, basis=self.basis, footprint=footprint)
 
     def so_far(self, plan: LaunchPlan, usage: Usage | None, now: datetime) -> Cost:
         """What a run that goes on has cost by `now`, by the clock: AWS bills at the end."""
@@ -77,7 +81,9 @@ def settle(
     kept, _ = log.lines()
     log.keep(unknown_lines(files.get("events.jsonl", "").splitlines(), kept), log.cursor())
     events = read_events(log.lines()[0])
-    return close(log, _explained(seen, events, log), events, files, ledger=ledger, now=now)
+    left = footprint(cloud, plan, seen.usage, log.lines()[0])
+    seen = _explained(seen, events, log)
+    return close(log, seen, events, files, ledger=ledger, now=now, left=left)
 
 
 def close(
@@ -88,11 +94,12 @@ def close(
     *,
     ledger: Ledger,
     now: datetime,
+    left: Footprint | None = None,
 ) -> RunRecord:
     """Write down how a run ended; the tracker has it when the mirror catches up."""
     plan = log.intent().plan
     cost = Cost(basis=ledger.cloud) if seen.status is RunStatus.REFUSED else None
-    cost = cost or ledger.cost(plan, seen.usage)
+    cost = cost or ledger.cost(plan, seen.usage, left)
     record = make_record(
         plan,
         seen,

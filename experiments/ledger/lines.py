@@ -13,7 +13,7 @@ from decimal import Decimal
 from experiments.cost import HOURS_PER_MONTH, SECONDS_PER_HOUR, compute_price, line
 from experiments.errors import PriceError
 from experiments.prices import PriceBook
-from experiments.records import CostLine, Footprint, Hosts, Price, Segment, Usage
+from experiments.records import CostLine, Footprint, Hosts, Price, Usage
 
 EC2_MINIMUM_S = Decimal(60)
 """EC2 Linux is billed by the second, a minute at least (EC2 User Guide, "On-Demand Instances")."""
@@ -59,15 +59,16 @@ def compute(hosts: Hosts, usage: Usage, book: PriceBook) -> Iterator[Part]:
 def _spot_segments(hosts: Hosts, usage: Usage, book: PriceBook) -> Iterator[Part]:
     if not usage.segments:
         price, known = _spot_price(hosts, book)
-        seconds = max(usage.billable_s, EC2_MINIMUM_S) * usage.hosts
-        item = f"{usage.hosts} x {hosts.instance_type} spot"
-        yield Part(line=line(item, seconds, price, per=SECONDS_PER_HOUR))
+        seconds, note = _billed_s(usage.billable_s, usage.interrupted)
+        item = f"{usage.hosts} x {hosts.instance_type} spot{note}"
+        yield Part(line=line(item, seconds * usage.hosts, price, per=SECONDS_PER_HOUR))
         if not known:
             yield Part(not_counted=_UPPER_BOUND.format(kind=hosts.instance_type))
         return
     for at, segment in enumerate(usage.segments, start=1):
         price, known = (segment.price, True) if segment.price else _spot_price(hosts, book)
-        seconds, note = _billed_s(segment)
+        ran = Decimal(str(max((segment.ended_at - segment.started_at).total_seconds(), 0)))
+        seconds, note = _billed_s(ran, segment.interrupted)
         item = f"{hosts.instance_type} spot, segment {at} of {len(usage.segments)}{note}"
         yield Part(line=line(item, seconds, price, per=SECONDS_PER_HOUR))
         if not known:
@@ -77,11 +78,10 @@ def _spot_segments(hosts: Hosts, usage: Usage, book: PriceBook) -> Iterator[Part
 _UPPER_BOUND = "the spot discount (no quote for {kind} in the book; on-demand is an upper bound)"
 
 
-def _billed_s(segment: Segment) -> tuple[Decimal, str]:
-    ran = Decimal(str(max((segment.ended_at - segment.started_at).total_seconds(), 0)))
-    if segment.interrupted and ran < FREE_IF_INTERRUPTED_S:
+def _billed_s(ran: Decimal, interrupted: bool) -> tuple[Decimal, str]:
+    if interrupted and ran < FREE_IF_INTERRUPTED_S:
         return Decimal(0), f" (interrupted after {ran} s: free)"
-    return max(ran, EC2_MINIMUM_S), " (interrupted)" if segment.interrupted else ""
+    return max(ran, EC2_MINIMUM_S), " (interrupted)" if interrupted else ""
 
 
 def _spot_price(hosts: Hosts, book: PriceBook) -> tuple[Price, bool]:

@@ -10,10 +10,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from experiments.cost import run_cost
 from experiments.events import MetricPoint
+from experiments.ledger.settle import account
 from experiments.prices import latest_book
-from experiments.records import Basis, Cost, Estimate, LaunchPlan, RunRecord, RunStatus, Usage
+from experiments.records import (
+    Basis,
+    Cost,
+    Estimate,
+    Hosts,
+    LaunchPlan,
+    RunRecord,
+    RunStatus,
+    Usage,
+)
 from experiments.tracking import Tracker
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -120,15 +129,14 @@ def cost_of(run: SeedRun) -> Cost:
     usage = Usage(
         billable_s=Decimal(str(run.billable_s)), hosts=run.hosts, started_at=None, ended_at=None
     )
-    return run_cost(
-        usage,
+    hosts = Hosts(
         launcher=run.launcher,
         instance_type=run.instance_type,
+        count=run.hosts,
         region=REGION,
         volume_gb=60,
-        book=latest_book(),
-        basis=run.basis,
     )
+    return account(hosts, usage, book=latest_book(), basis=run.basis)
 
 
 def seed(root: Path, runs: list[SeedRun]) -> Tracker:

@@ -15,11 +15,14 @@ from PIL import Image
 
 from experiments.foundation import Foundation
 from experiments.launching.plan import Ingredients, plan_launch
+from experiments.ledger.settle import account
 from experiments.prices import PriceBook
 from experiments.records import (
     Artifact,
     Basis,
+    Cost,
     Dataset,
+    Hosts,
     LaunchPlan,
     Price,
     RunRecord,
@@ -154,6 +157,27 @@ def plans() -> list[LaunchPlan]:
 def usage(billable_s: str | int, hosts: int = 1) -> Usage:
     """So many billed seconds on each host."""
     return Usage(billable_s=Decimal(billable_s), hosts=hosts, started_at=None, ended_at=None)
+
+
+def run_cost(
+    used: Usage,
+    *,
+    launcher: str,
+    instance_type: str,
+    region: str,
+    volume_gb: int,
+    book: PriceBook,
+    basis: Basis,
+) -> Cost:
+    """What a run of so much use costs."""
+    hosts = Hosts(
+        launcher=launcher,
+        instance_type=instance_type,
+        count=used.hosts,
+        region=region,
+        volume_gb=volume_gb,
+    )
+    return account(hosts, used, book=book, basis=basis)
 
 
 def record(**changes: Any) -> RunRecord:

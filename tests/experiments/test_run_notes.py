@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from experiments.cost import run_cost
 from experiments.records import Basis, Cost, RunStatus
 from experiments.tracking.notes import cost_table, launch_note, requests_text, settled_note
-from tests.experiments.build import REGION, book, plan, record, usage
+from tests.experiments.build import REGION, book, plan, record, run_cost, usage
 
 
 def ledger() -> Cost:
@@ -40,7 +39,7 @@ def test_a_settled_run_shows_every_line_of_its_bill() -> None:
     assert "| 1 x c5.xlarge | 10 hour | 0.17 (read 2026-11-01) | 1.7 |" in note
     assert f"| **total, simulated** | | | **{ledger().total_usd}** |" in note
     assert "| test/top1 |\n|---:|\n| 0.9 |" in note
-    assert "Not counted: S3 storage and requests" in note
+    assert "Not counted: data transfer out of AWS" in note
 
 
 def test_a_refused_run_says_why_and_costs_nothing() -> None:

@@ -15,13 +15,12 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments import names
-from experiments.cost import run_cost
 from experiments.errors import CloudError
 from experiments.events import metric_points, read_events
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from experiments.source import ROOT
 from experiments.tracking import Tracker, default_uri
-from tests.experiments.build import NOW, REGION, book, metric, plan, record, told, usage
+from tests.experiments.build import NOW, REGION, book, metric, plan, record, run_cost, told, usage
 
 
 class Store:
