@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localaws.sagemaker.hosting.deployment import deployment_of, rising
+from localaws.sagemaker.hosting.document import retain
 from localaws.sagemaker.hosting.traffic import Side, Traffic, alone, split
 from localaws.wire.protocol import AwsError
 
@@ -117,6 +118,21 @@ def test_steps_rise_to_all_traffic_and_none_is_larger_than_asked(step: float) ->
     assert shares[-1] == 1.0
     for before, after in itertools.pairwise((0.0, *shares)):
         assert 0 < after - before <= step + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("excluded", "count", "weight"),
+    [([], 3, 0.5), (["DesiredInstanceCount"], 1, 0.5), (["DesiredWeight"], 3, 1.0)],
+)
+def test_properties_are_retained_unless_excluded(
+    excluded: list[str], count: int, weight: float
+) -> None:
+    old = {"VariantName": "a", "DesiredInstanceCount": 3, "DesiredWeight": 0.5}
+    new = {"VariantName": "a", "DesiredInstanceCount": 1, "DesiredWeight": 1.0}
+    other = {"VariantName": "b", "DesiredInstanceCount": 1, "DesiredWeight": 1.0}
+    retain([new, other], [old], excluded)
+    assert (new["DesiredInstanceCount"], new["DesiredWeight"]) == (count, weight)
+    assert (other["DesiredInstanceCount"], other["DesiredWeight"]) == (1, 1.0)
 
 
 class Nothing:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localaws.conftest import Client, StartCloud
+from tests.localaws.conftest import Client, StartCloud, fetch
 from tests.localaws.sagemaker_world import (
     BUCKET,
     IMAGE,
@@ -114,6 +114,21 @@ def log_lines(cloud: Client, name: str, host: str = "algo-1") -> list[str]:
         logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True
     )
     return [event["message"] for event in events["events"]]
+
+
+def test_a_host_that_is_killed_on_demand_fails_the_job(cloud: Client) -> None:
+    cloud.client("sagemaker").create_training_job(**request(cloud, "dogs", "sleep 60", hosts=2))
+
+    def killed(host: str) -> bool:
+        wanted = json.dumps({"training_job": "dogs", "host": host})
+        answer = fetch(f"{cloud.url}/_localaws/kill", "POST", wanted)
+        return bool(json.loads(answer[1])["killed"])
+
+    assert until(lambda: killed("algo-2"))
+    assert not killed("algo-3")
+    described = finished(cloud, "dogs")
+    assert described["TrainingJobStatus"] == "Failed"
+    assert described["FailureReason"].startswith("AlgorithmError: algo-2: ")
 
 
 def test_one_host_has_the_whole_contract(cloud: Client) -> None:
