@@ -56,7 +56,7 @@ def question_options(command: _F) -> _F:
             click.option("--traffic", help="As little, constant:10/s, daily:mean=20/h,peak=40/h, "
                          "bursts:base=1/min,burst=3/s,for=2min,every=6h; several joined by +."),
             click.option("--trace", help="Recorded: CSV, CloudWatch JSON, captured requests (file, "
-                         "folder or s3://)."),
+                         "folder or s3://), cloudwatch:ENDPOINT."),
             click.option("--service-ms", type=float, help="What one photo takes."),
             click.option("--service-file", type=path, help="Measured milliseconds, one a line."),
             click.option("--archive", type=path, help="Measure this model here, for 20 s at most."),
@@ -140,12 +140,14 @@ def _asked(given: dict[str, Any]) -> tuple[Question, Market, Goal]:
     from cli.simulation_inputs import read_traffic
     from experiments.prices import latest_book
     from simulator import Market, Question, parse_goal
-    from simulator.traffic import DAY_S, Trace
+    from simulator.traffic import DAY_S, Steps, Trace
 
     traffic = read_traffic(given["traffic"], given["trace"], given["cloud_name"])
     recorded = given["trace"] is not None
     warm_up_s = 0.0 if recorded else WARM_UP_S
-    natural_s = traffic.period_s if recorded and isinstance(traffic, Trace) else DAY_S
+    natural_s = DAY_S
+    if recorded and isinstance(traffic, Steps | Trace):
+        natural_s = max(60.0, traffic.period_s)
     question = Question(
         settings=_settings(given),
         traffic=traffic,

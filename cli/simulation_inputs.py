@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,10 +61,14 @@ def read_traffic(profile: str | None, trace: str | None, cloud_name: str) -> Tra
 
 
 def read_trace(place: str, cloud_name: str) -> Traffic:
-    """A file, a folder of captured requests, or the same below an s3:// address. Raises DataError."""
+    """A file, a folder of captured requests, the same below an s3:// address, or what CloudWatch
+    counted of `cloudwatch:ENDPOINT` in the last day. Raises DataError, CloudError."""
     from experiments.errors import DataError
     from simulator.recorded import parse_captured, parse_recorded
 
+    if place.startswith("cloudwatch:"):
+        cloud = Workspace.here().open_cloud(cloud_name)
+        return counted_invocations(cloud, place.partition(":")[2], datetime.now(tz=UTC))
     if place.startswith("s3://"):
         cloud = Workspace.here().open_cloud(cloud_name)
         return parse_captured(captured_lines(cloud, place), name=place)
@@ -74,6 +80,35 @@ def read_trace(place: str, cloud_name: str) -> Traffic:
         texts = [_text(file) for file in files[:MAX_FILES]]
         return parse_captured([line for text in texts for line in text.splitlines()], name=place)
     return parse_recorded(_text(path), name=path.name)
+
+
+def counted_invocations(cloud: Cloud, endpoint: str, now: datetime) -> Traffic:
+    """CloudWatch's counts by the minute of an endpoint of ours, over the day before `now`.
+
+    Raises DataError where it counted none, CloudError.
+    """
+    from deployment.settings import VARIANT
+    from simulator.recorded import parse_cloudwatch
+
+    answer = cloud.ask(
+        "cloudwatch",
+        "get_metric_statistics",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[
+            {"Name": "EndpointName", "Value": endpoint},
+            {"Name": "VariantName", "Value": VARIANT},
+        ],
+        StartTime=now - timedelta(days=1),
+        EndTime=now,
+        Period=60,
+        Statistics=["Sum"],
+    )
+    points = [
+        {"Timestamp": point["Timestamp"].isoformat(), "Sum": point["Sum"]}
+        for point in answer["Datapoints"]
+    ]
+    return parse_cloudwatch(json.dumps({"Datapoints": points}), name=f"CloudWatch of {endpoint}")
 
 
 def captured_lines(cloud: Cloud, place: str) -> list[str]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.main import invoke, pedigree
 from cli.measure_service import measure_archive
-from cli.simulation_inputs import captured_lines, default_settings, read_trace, settings_of
+from cli.simulation_inputs import (
+    captured_lines,
+    counted_invocations,
+    default_settings,
+    read_trace,
+    settings_of,
+)
 from deployment.settings import ServingSettings
+from experiments.contract import faults
 from experiments.errors import DataError
+from experiments.records import Call
 from tests.experiments.fake_cloud import FakeCloud
 from tests.serving.builders import write_archive
 
+NOW = datetime(2026, 11, 2, tzinfo=UTC)
 MOMENT = "2026-11-01T10:00:30Z"
 SHORT = ["--hours", "0.5", "--seeds", "2"]
 Said = pytest.CaptureFixture[str]
@@ -116,6 +127,34 @@ def test_captured_requests_come_from_s3() -> None:
     assert lines == [captured(MOMENT).decode()] * 2
     with pytest.raises(DataError, match="jsonl"):
         captured_lines(cloud, "s3://the-bucket/cats")
+
+
+class Watched:
+    """CloudWatch with two minutes of one endpoint; the request has to be one that AWS knows."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def ask(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        call = Call(service=service, operation=operation, params=params, why="")
+        assert faults(call) == []
+        self.calls.append(call)
+        if params["Dimensions"][0]["Value"] != "dogs-prod":
+            return {"Datapoints": []}
+        return {
+            "Datapoints": [
+                {"Timestamp": NOW - timedelta(minutes=3), "Sum": 9.0},
+                {"Timestamp": NOW - timedelta(minutes=4), "Sum": 6.0},
+            ]
+        }
+
+
+def test_traffic_comes_from_cloudwatch() -> None:
+    cloud = Watched()
+    traffic = counted_invocations(cloud, "dogs-prod", NOW)  # type: ignore[arg-type]
+    assert [traffic.expected(60.0 * m, 60.0 * m + 60) for m in (0, 1)] == [6, 9]
+    with pytest.raises(DataError, match="no counts"):
+        counted_invocations(cloud, "cats-prod", NOW)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
