@@ -13,8 +13,8 @@ from localaws.metrics.data import MetricData
 from localaws.metrics.operations import Operations
 from localaws.settings import Settings
 from localaws.store import Store
-from localaws.wire.error_answers import error_answer
-from localaws.wire.protocol import AwsError, Caller, ModelService
+from localaws.wire.cbor import MIME, CborService
+from localaws.wire.protocol import Caller, ModelService
 from localaws.wire.query import QueryService
 from localaws.wire.scope import operation_name
 
@@ -34,6 +34,7 @@ class CloudWatch:
         self.alarms = AlarmBook(store, self.data, clock)
         self._operations = Operations(self.data, self.alarms, clock, settings)
         self._json = ModelService("cloudwatch", self._operations)
+        self._cbor = CborService("cloudwatch", self._operations)
         self._query = QueryService("cloudwatch", self._operations)
         self._forward = forward
 
@@ -48,11 +49,10 @@ class CloudWatch:
     def respond(self, request: Request, caller: Caller) -> Response:
         """The HTTP answer, in the protocol that the client speaks."""
         operation = operation_name(request)
-        if request.mimetype == "application/cbor":
-            text = "localaws speaks CloudWatch's json and query protocols, not CBOR"
-            return error_answer("cloudwatch", request, AwsError("NotImplemented", text, status=501))
         if not hasattr(self._operations, xform_name(operation)):
             return self._forward(request)
+        if request.mimetype == MIME:
+            return self._cbor.respond(request, caller)
         if request.mimetype == "application/x-www-form-urlencoded":
             return self._query.respond(request, caller)
         return self._json.respond(request, caller)

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from werkzeug import Request, Response
 
+from localaws.wire.cbor import MIME, cbor_response
 from localaws.wire.protocol import ERROR_KEY, AwsError
 from localaws.wire.xml import error_xml
 
@@ -20,6 +21,8 @@ def error_answer(service: str, request: Request, error: AwsError) -> Response:
         fields = {**error.fields, "RequestId": request_id, "HostId": "localaws"}
         body = error_xml(error.code, error.message, fields)
         response = Response(body, status=error.status, content_type="application/xml")
+    elif request.mimetype == MIME:
+        response = cbor_response({"__type": error.code, "message": error.message}, error.status)
     elif request.mimetype == "application/x-www-form-urlencoded":
         body = _query_error(service, error, request_id).encode()
         response = Response(body, status=error.status, content_type="text/xml")

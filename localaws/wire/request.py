@@ -129,6 +129,11 @@ def _json_body(request: Request) -> dict[str, Any]:
     return body
 
 
+def from_json(body: Mapping[str, Any], shape: StructureShape) -> dict[str, Any]:
+    """Parameters by member name from a decoded body. Raises `Unreadable` for a wrong type."""
+    return _structure(body, shape.members, "")
+
+
 def _label(request: Request, labels: Mapping[str, str], name: str, member: Shape) -> Any:
     text = labels.get(member.serialization.get("name", name))
     return None if text is None else from_text(text, member, name)
@@ -236,7 +241,7 @@ def _scalar(value: Any, kind: str, at: str) -> Any:
     if kind == "timestamp":
         return _timestamp(value, at)
     if kind == "blob":
-        return _blob(_expect(value, str, at, kind), at)
+        return value if isinstance(value, bytes) else _blob(_expect(value, str, at, kind), at)
     return _expect(value, str, at, kind)
 
 

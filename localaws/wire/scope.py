@@ -12,6 +12,7 @@ from localaws.wire.protocol import AwsError
 
 _V4 = re.compile(r"AWS4-HMAC-SHA256\s+.*?Credential=([^,\s]+)")
 _V4A = re.compile(r"AWS4-ECDSA-P256-SHA256\s+.*?Credential=([^,\s]+)")
+_SMITHY = re.compile(r"/service/[^/]+/operation/(\w+)/?")
 _V2 = re.compile(r"AWS ([^:\s]+):")
 
 
@@ -78,4 +79,5 @@ def operation_name(request: Request) -> str:
         found = re.search(rb"(?:^|&)Action=(\w+)", request.get_data(cache=True))
         if found:
             return found[1].decode("ascii")
-    return f"{request.method} {request.path}"
+    smithy = _SMITHY.fullmatch(request.path)
+    return smithy[1] if smithy else f"{request.method} {request.path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,14 @@ from urllib.parse import urlencode
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+from hypothesis import given
+from hypothesis import strategies as st
 
+from localaws.wire.cbor import decode, encode
+from localaws.wire.protocol import load_model
+from localaws.wire.request import Unreadable
 from tests.localaws.conftest import Client, StartCloud, fetch, no_services
 from tests.localaws.sagemaker_world import until
 
@@ -177,3 +185,62 @@ def test_clients_that_speak_the_query_protocol(core: Client) -> None:
     assert (status, "<Code>ResourceNotFound</Code>" in body) == (404, True)
     status, body = query(core, "GetMetricStatistics", Namespace="N")
     assert (status, "<Code>ValidationError</Code>" in body) == (400, True)
+
+
+def test_clients_that_speak_smithys_rpc(core: Client) -> None:
+    model = load_model("cloudwatch")
+    serializer, parser = (make("smithy-rpc-v2-cbor") for make in (create_serializer, create_parser))
+
+    def ask(name: str, **params: Any) -> Any:
+        operation = model.operation_model(name)
+        sent = serializer.serialize_to_request(params, operation)
+        headers = {key.replace("-", "_"): value for key, value in sent["headers"].items()}
+        headers["Authorization"] = SIGNED["Authorization"]
+        status, body = fetch(core.url + sent["url_path"], "POST", sent["body"], **headers)
+        answer = {"status_code": status, "headers": {}, "body": body}
+        return parser.parse(answer, operation.output_shape)
+
+    put(core, 1.0, 2.0)
+    now = datetime.now(UTC)
+    found = ask(
+        "GetMetricStatistics",
+        Namespace="N",
+        MetricName="Latency",
+        Dimensions=DIMENSIONS,
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    assert [point["Sum"] for point in found["Datapoints"]] == [3.0]
+    assert abs(found["Datapoints"][0]["Timestamp"] - now) < timedelta(hours=1)
+    refused = ask("DeleteAlarms", AlarmNames=["none"])
+    assert refused["Error"]["Code"] == "ResourceNotFound"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False)
+    | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(value=JSON)
+def test_cbor_gives_back_what_it_was_given(value: Any) -> None:
+    assert decode(encode(value)) == value
+
+
+@given(data=st.binary(max_size=60))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        decode(data)
+
+
+def test_cbor_of_other_writers() -> None:
+    # {_ "a": [_ 1, (_ "x", "y")], "t": 1(1.5)} with a half-precision float
+    found = decode(bytes.fromhex("bf6161 9f01 7f61786179ff ff 6174 c1f93e00 ff"))
+    assert found == {"a": [1, "xy"], "t": 1.5}
+    for broken in ("", "81", "9f", "ff", "0000", "a10102", "5affffffff", "81" * 70 + "00"):
+        with pytest.raises(Unreadable):
+            decode(bytes.fromhex(broken))
