@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from tests.serving.test_process import post, start, stopped
+from tests.serving.processes import serving
 from tests.training.builders import ROOT, clean_env, free_port, lite0_weights, write_photos
 
 pytestmark = pytest.mark.slow
@@ -88,20 +88,13 @@ def lite0_run(
 def check_served_equals_tracked(photos: Path, folder: Path) -> None:
     """Each test photo through the real server: the tracked prediction, probability within 1e-4."""
     tracked = rows(folder / "output/predictions.jsonl")
-    port = free_port()
-    server = start(folder / "model", port)
-    try:
-        assert server.stdout is not None
-        assert json.loads(server.stdout.readline())["serving"].startswith("run-1@")
+    with serving(folder / "model") as server:
         for row in tracked:
-            status, answer = post(port, (photos / row["path"]).read_bytes())
+            status, answer = server.post((photos / row["path"]).read_bytes())
             best: Any = answer["predictions"]
-            assert status == 200
+            assert status == 200 and answer["model_version"].startswith("run-1@")
             assert best[0]["label"] == row["predicted"]
             assert best[0]["probability"] == pytest.approx(row["probability"], abs=1e-4)
-    finally:
-        code, _, err = stopped(server)
-    assert (code, err) == (0, "")
     assert len(tracked) == 12
 
 
