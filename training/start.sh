@@ -16,13 +16,16 @@ python3 -c 'from importlib.util import find_spec; raise SystemExit(find_spec("to
 
 lacking=$(python3 - <<'PYTHON'
 from importlib.util import find_spec
-print(*(name for name in ("openvino", "safetensors", "timm") if find_spec(name) is None))
+print(*(name for name in ("openvino", "safetensors", "timm", "optuna", "colorlog", "tqdm") if find_spec(name) is None))
 PYTHON
 )
 
 if [ -n "$lacking" ]; then
+  wheels="${PEDIGREE_WHEELS:-${SAGEMAKER_BASE_DIR:-/opt/ml}/input/data/wheels}"
+  from=()
+  if [ -n "$(ls "$wheels" 2> /dev/null)" ]; then from=(--no-index --find-links "$wheels"); fi
   echo "installing $lacking" >&2
-  python3 -m pip install --quiet --no-deps --require-hashes \
+  python3 -m pip install --quiet --no-deps --require-hashes ${from[@]+"${from[@]}"} \
     -r training/requirements-instance.txt >&2 ||
     fail "cannot install $lacking; fix: give the host a way to a package index, or an image that has them"
 fi
