@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
@@ -16,29 +15,42 @@ from serving.preprocess import Pixels
 
 Logits: TypeAlias = npt.NDArray[np.float64]
 Shares: TypeAlias = npt.NDArray[np.float64]
-LARGEST_BATCH: Final = 8
-_GAIN: Final = 1.15
-"""A larger batch must bring at least this many times the photos a second to be used."""
+_BATCHES: Final = {
+    "openvino-f32": (1, 1),
+    "openvino-bf16": (4, 4),
+    "openvino-int8": (1, 4),
+}
+"""The largest batch that pays, on one processor thread and on several.
+
+ResNet50, photos a second for batches of 1, 2, 4 and 8: f32 19 20 19 20 on one thread and 35 36 40 39
+on two; bf16 69 94 119 127 and 160 197 211 232; int8 205 209 218 221 and 274 361 400 401. Timing at the
+start, on a machine that does other things, chose differently from one start to the next.
+"""
+
+
+def largest_batch(engine: str, threads: int) -> int:
+    """How many photographs at most go through the network together, from what was measured."""
+    alone, several = _BATCHES[engine]
+    return alone if threads == 1 else several
 
 
 class Engine:
     """Runs an archive's graph; safe to call from many threads, `streams` calls run at a time.
 
-    `threads` processor threads are shared out among the streams. With `max_batch` 0 the largest
-    batch that still brings more photos a second on this machine is found by timing.
+    `threads` processor threads are shared out among the streams. `max_batch` 0 is `largest_batch`.
     """
 
     def __init__(
-        self, archive: Archive, *, threads: int, streams: int = 1, max_batch: int = 1
+        self, archive: Archive, *, threads: int, streams: int = 1, max_batch: int = 0
     ) -> None:
         self.streams = streams
+        self.max_batch = max_batch or largest_batch(archive.engine, max(1, threads // streams))
         self._archive = archive
         compiled = _compiled(archive, threads, streams)
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
         self._warm_up()
-        self.max_batch = max_batch or self._best_batch()
 
     def logits(self, pixels: Pixels) -> Logits:
         """The network's answer [N, C] for pixels [N, 3, H, W], before any calibration."""
@@ -57,27 +69,11 @@ class Engine:
         blank = self._blank(1)
         for _ in range(2 * self.streams):  # an idle stream goes to the back of the queue
             answer = self.logits(blank)
+        for count in range(2, self.max_batch + 1):
+            self.logits(self._blank(count))  # each shape's kernels are made at its first call
         classes = len(self._archive.classes)
         if answer.shape != (1, classes) or not np.isfinite(answer).all():
             raise ArchiveError(f"the graph answers {answer.shape[1]} numbers for {classes} classes")
-
-    def _best_batch(self) -> int:
-        best, best_rate = 1, self._rate(1)
-        size = 2
-        while size <= LARGEST_BATCH and (rate := self._rate(size)) > best_rate * _GAIN:
-            best, best_rate, size = size, rate, size * 2
-        return best
-
-    def _rate(self, count: int) -> float:
-        """Photos a second, the best of a few calls."""
-        blank = self._blank(count)
-        self.logits(blank)
-        times = []
-        for _ in range(5):
-            started = time.perf_counter()
-            self.logits(blank)
-            times.append(time.perf_counter() - started)
-        return count / min(times)
 
 
 def shares_of(logits: Logits, temperature: float) -> Shares:

@@ -9,7 +9,7 @@ import pytest
 
 from serving.errors import ArchiveError
 from serving.models.archive import read_archive
-from serving.models.engine import Engine, shares_of
+from serving.models.engine import Engine, largest_batch, shares_of
 from tests.serving.builders import write_archive
 
 
@@ -49,7 +49,10 @@ def test_a_photo_has_the_same_answer_alone_and_in_a_batch(tmp_path: Path, engine
     np.testing.assert_allclose(network.logits(pixels), alone, atol=1e-6)
 
 
-def test_the_largest_batch_is_found_by_timing_unless_given(tmp_path: Path) -> None:
-    found = read_archive(write_archive(tmp_path))
+def test_the_largest_batch_is_the_measured_one_unless_given(tmp_path: Path) -> None:
+    found = read_archive(write_archive(tmp_path, engine="openvino-int8"))
+    assert Engine(found, threads=1).max_batch == 1
+    assert Engine(found, threads=2).max_batch == 4
+    assert Engine(found, threads=2, streams=2).max_batch == 1
     assert Engine(found, threads=1, max_batch=3).max_batch == 3
-    assert Engine(found, threads=1, max_batch=0).max_batch in (1, 2, 4, 8)
+    assert largest_batch("openvino-bf16", 1) == 4 and largest_batch("openvino-f32", 8) == 1
