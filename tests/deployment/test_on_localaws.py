@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +12,10 @@ from deployment.apply import Applied, Means, apply_proposal
 from deployment.function_code import FunctionCode
 from deployment.invoke import invoke
 from deployment.promote import Proposal, prepare, propose
+from deployment.rollout import Rollout
 from deployment.smoke import GoldenPhoto
 from deployment.undo import propose_rollback
-from experiments.aws import Address, Boto3Cloud
-from experiments.foundation import observe_foundation, plan_foundation
+from experiments.aws import Boto3Cloud
 from tests.deployment.builders import (
     BOOK,
     BUCKET,
@@ -31,41 +26,13 @@ from tests.deployment.builders import (
     settings,
     tar_gz,
 )
-
-READY = "localaws is ready on "
-SERVER = Path(__file__).with_name("tiny_server.py")
+from tests.deployment.local import hasty, running
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Boto3Cloud]:
-    serve = shlex.join([sys.executable, str(SERVER)])
-    command = [
-        sys.executable,
-        "-m",
-        "localaws",
-        "--port",
-        "0",
-        "--state-dir",
-        str(tmp_path / "aws"),
-    ]
-    with subprocess.Popen(
-        [*command, "--serve-command", serve, "--speed", "10"],
-        cwd=Path(__file__).resolve().parents[2],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as server:
-        try:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            assert line.startswith(READY), line
-            url = line.removeprefix(READY).strip()
-            yield Boto3Cloud(Address(name="local", region="us-east-1", endpoint_url=url))
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(20) == 0
-        finally:
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGKILL)
+    with running(tmp_path) as found:
+        yield found
 
 
 def ready(cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None) -> Proposal:
@@ -75,21 +42,26 @@ def ready(cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None 
     run = record(run_id, model_uri=f"s3://{BUCKET}/{key}")
     how = settings(max_instances=1)
     prepared = prepare(cloud, run, how, now=datetime.now(tz=UTC), code=code)
-    return propose(cloud, prepared, book=BOOK)
+    return propose(cloud, prepared, book=BOOK, rollout=Rollout(bake_s=120))
 
 
 def carry_out(cloud: Boto3Cloud, proposal: Proposal, label: str) -> Applied:
     golden = GoldenPhoto(image=PHOTO, label=label)
     return apply_proposal(
         proposal,
-        Means(cloud=cloud, book=BOOK, holder="test", report=lambda done: None, golden=golden),
+        Means(
+            cloud=cloud,
+            book=BOOK,
+            holder="test",
+            report=lambda done: None,
+            golden=golden,
+            clock=hasty(),
+        ),
     )
 
 
 @pytest.mark.slow
 def test_two_releases_and_the_way_back(cloud: Boto3Cloud, tmp_path: Path) -> None:
-    for call in plan_foundation(*observe_foundation(cloud)):
-        cloud.perform(call)
     first = carry_out(cloud, ready(cloud, "first", "beagle"), "beagle")
     assert first.function_version == "1"
     assert ready(cloud, "first", "beagle").is_done
