@@ -1,0 +1,1 @@
+"""Other servers of the same network, each written as its documentation advises."""
