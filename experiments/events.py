@@ -92,11 +92,14 @@ def metric_points(events: Iterable[Event]) -> list[MetricPoint]:
 
 
 def failure_message(events: Iterable[Event]) -> str:
-    """What the program itself said went wrong, or nothing."""
+    """What the program itself said went wrong or stopped it, or nothing: the first failure of any
+    host since the last time that the run was stopped and went on."""
+    found, has_failed = "", False
     for event in events:
-        if event.kind == "result" and event.body.get("status") == "failed":
-            return str(event.body.get("message", ""))
-    return ""
+        status = event.body.get("status") if event.kind == "result" else ""
+        if status == "stopped" or (status == "failed" and not has_failed):
+            found, has_failed = str(event.body.get("message", "")), status == "failed"
+    return found
 
 
 def environment(events: Iterable[Event]) -> dict[str, str]:

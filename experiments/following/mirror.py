@@ -134,8 +134,8 @@ class Mirror:
         settled = self.log.settled()
         if settled is None:
             return
-        for name, text in self.log.files().items():
-            self.tracker.log_file(self.run_id, text, name)
+        for name, data in self.log.files().items():
+            self.tracker.log_file(self.run_id, data, name)
         self.tracker.close_run(self.run_id, settled.record, settled.cost, now=settled.at)
         self._remember(closed=True)
 

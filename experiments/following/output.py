@@ -1,4 +1,4 @@
-"""What a run has printed and left: its live lines, and the text files of its output."""
+"""What a run has printed and left: its live lines, and the tables and pictures of its output."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from experiments.records import LaunchPlan, RunHandle
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _MOST_AT_ONCE_BYTES = 8 * 1024**2
 _MAX_OUTPUT_BYTES = 256 * 1024**2
+_TEXTS = (".json", ".jsonl")
+_PICTURES = (".png",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,10 @@ def _stream_lines(cloud: Cloud, stream: str, token: str | None) -> tuple[list[st
         token = answer["nextForwardToken"]
 
 
-def output_files(cloud: Cloud, plan: LaunchPlan) -> dict[str, str]:
-    """The text files of a run's output; `events.jsonl` among them is the whole truth once it ended."""
-    return output_texts(cloud, plan.output_uri)
+def output_files(cloud: Cloud, plan: LaunchPlan) -> dict[str, bytes]:
+    """The tables and pictures of a run's output, by name; `events.jsonl` among them is the whole truth
+    once it ended. Raises RunError for an archive that cannot be read."""
+    return _archived(cloud, plan.output_uri, (*_TEXTS, *_PICTURES))
 
 
 def output_texts(cloud: Cloud, output_uri: str) -> dict[str, str]:
@@ -89,26 +92,31 @@ def output_texts(cloud: Cloud, output_uri: str) -> dict[str, str]:
 
     Raises RunError for an archive that cannot be read.
     """
+    found = _archived(cloud, output_uri, _TEXTS)
+    return {name: data.decode("utf-8", "replace") for name, data in found.items()}
+
+
+def _archived(cloud: Cloud, output_uri: str, suffixes: tuple[str, ...]) -> dict[str, bytes]:
     uri = f"{output_uri}output.tar.gz"
     data = read_object(cloud, uri)
     try:
-        return dict(_text_files(data)) if data else {}
+        return dict(_files(data, suffixes)) if data else {}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RunError(f"{uri} is damaged: {error}", fix="the log kept here has it all") from error
 
 
-def _text_files(archive: bytes) -> Iterator[tuple[str, str]]:
+def _files(archive: bytes, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     left = _MAX_OUTPUT_BYTES
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for entry in tar:
             name = entry.name.removeprefix("./")
-            wanted = "/" not in name and name.endswith((".json", ".jsonl"))
+            wanted = "/" not in name and name.endswith(suffixes)
             if not (wanted and entry.isfile()) or entry.size > left:
                 continue
             left -= entry.size
             stream = tar.extractfile(entry)
             if stream is not None:
-                yield name, stream.read().decode("utf-8", "replace")
+                yield name, stream.read()
 
 
 def read_object(cloud: Cloud, uri: str) -> bytes | None:

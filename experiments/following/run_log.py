@@ -10,7 +10,7 @@ A folder for each run, `<runs>/<run id>/`:
 | cursor.json | how far AWS's own log has been read |
 | mirrored.json | how far the tracker has it |
 | settled.json | the settled record and its cost |
-| files/ | the text files of its output |
+| files/ | the tables and pictures of its output |
 """
 
 from __future__ import annotations
@@ -140,10 +140,10 @@ class RunLog:
         whole = data[: data.rfind(b"\n") + 1]
         return whole.decode("utf-8", "replace").splitlines(), start + len(whole)
 
-    def settle(self, settled: Settled, files: Mapping[str, str]) -> None:
+    def settle(self, settled: Settled, files: Mapping[str, bytes]) -> None:
         """Keep how the run ended; after this returns its account is closed."""
-        for name, text in files.items():
-            write_whole(self.folder / "files" / Path(name).name, text.encode())
+        for name, data in files.items():
+            write_whole(self.folder / "files" / Path(name).name, data)
         self.note("settled", at=settled.at, status=settled.record.status.value)
         self._write("settled.json", Settled, settled)
 
@@ -157,11 +157,11 @@ class RunLog:
         found: Settled | None = self._read("settled.json", Settled)
         return found
 
-    def files(self) -> dict[str, str]:
-        """The text files of the run's output."""
+    def files(self) -> dict[str, bytes]:
+        """The tables and pictures of the run's output."""
         folder = self.folder / "files"
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
-        return {path.name: path.read_text("utf-8") for path in paths if path.name[0] != "."}
+        return {path.name: path.read_bytes() for path in paths if path.name[0] != "."}
 
     def mirrored(self) -> dict[str, Any]:
         """What is known of the tracker's copy; empty if there is none yet."""

@@ -79,7 +79,10 @@ def settle(
     except RunError as error:
         files, seen = {}, replace(seen, reason=f"{seen.reason} {error.message}".strip())
     kept, _ = log.lines()
-    log.keep(unknown_lines(files.get("events.jsonl", "").splitlines(), kept), log.cursor())
+    log.keep(
+        unknown_lines(files.get("events.jsonl", b"").decode("utf-8", "replace").splitlines(), kept),
+        log.cursor(),
+    )
     events = read_events(log.lines()[0])
     left = footprint(cloud, plan, seen.usage, log.lines()[0])
     seen = _explained(seen, events, log)
@@ -90,7 +93,7 @@ def close(
     log: RunLog,
     seen: Observation,
     events: list[Event],
-    files: dict[str, str],
+    files: dict[str, bytes],
     *,
     ledger: Ledger,
     now: datetime,

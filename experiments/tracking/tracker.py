@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from experiments import names
 from experiments.errors import CloudError
 from experiments.events import MetricPoint, Trial
-from experiments.records import Cost, LaunchPlan, RunRecord, RunStatus
+from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from experiments.tracking.entries import dataset_input, log_model, log_trials, logged_model_id
 from experiments.tracking.notes import closing_tags, cost_table, opening_tags, requests_text
 from experiments.tracking.rows import record_of
@@ -125,9 +126,12 @@ class Tracker:
         if fresh:
             self._log(tracker_run_id, params=fresh)
 
-    def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
-        """Keep a text as an artifact of a run."""
-        self._client.log_text(tracker_run_id, text, path)
+    def log_file(self, tracker_run_id: str, data: bytes, name: str) -> None:
+        """Keep a file as an artifact of a run."""
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Path(scratch) / Path(name).name
+            place.write_bytes(data)
+            self._client.log_artifact(tracker_run_id, str(place))
 
     def read_text(self, tracker_run_id: str, path: str) -> str | None:
         """The text of a run's artifact (at most 64 MiB), or None if the run has none of that name."""
@@ -174,6 +178,20 @@ class Tracker:
         if record.model_uri and record.status is RunStatus.SUCCEEDED:
             log_model(self._client, tracker_run_id, record)
         self._client.set_terminated(tracker_run_id, _END_STATUS[record.status], at_ms)
+
+    def set_billed(
+        self, usd_by_run: Mapping[str, Decimal], records: Iterable[RunRecord], *, now: datetime
+    ) -> None:
+        """Put AWS's own figure in the place of the estimate; the run's lines keep what was reckoned."""
+        at_ms = int(now.timestamp() * 1000)
+        for record in records:
+            usd = usd_by_run.get(record.run_id)
+            if usd is None:
+                continue
+            tags = {names.COST_USD: str(usd), names.COST_BASIS: Basis.BILLED.value}
+            self._log(record.tracker_run_id, tags=tags)
+            point = MetricPoint(name=names.COST_METRIC, value=float(usd), step=0, t_ms=at_ms)
+            self.log_points(record.tracker_run_id, [point])
 
     def register(self, name: str, record: RunRecord, tags: Mapping[str, str]) -> str:
         """Register a run's model as a new version of `name` with the alias `champion`. The version."""

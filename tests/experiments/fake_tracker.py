@@ -80,9 +80,9 @@ class FakeTracker(Tracker):
         self.tracked[tracker_run_id].params |= params
         self._answer()
 
-    def log_file(self, tracker_run_id: str, text: str, path: str) -> None:
+    def log_file(self, tracker_run_id: str, data: bytes, name: str) -> None:
         self._call()
-        self.tracked[tracker_run_id].files[path] = text
+        self.tracked[tracker_run_id].files[name] = data.decode("utf-8", "replace")
         self._answer()
 
     def close_run(

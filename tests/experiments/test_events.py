@@ -130,6 +130,13 @@ def test_the_program_s_own_words() -> None:
     events = read_events(told(status="failed", message="no photo of class 'pug'"))
     assert failure_message(events) == "no photo of class 'pug'"
     assert failure_message(read_events(told())) == ""
+    ends = [("stopped", "a"), ("failed", "b"), ("failed", "c")]
+    went_on = [
+        line(event="result", seq=at, t=at, status=status, message=text)
+        for at, (status, text) in enumerate(ends, 1)
+    ]
+    assert failure_message(read_events(went_on)) == "b"
+    assert failure_message(read_events(went_on[:1])) == "a"
     assert warnings_in(read_events([event("warning", 1, message="mind the gap")])) == [
         "mind the gap"
     ]

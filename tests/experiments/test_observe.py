@@ -21,7 +21,7 @@ from experiments.following.observe import (
     settle_instance,
     translate,
 )
-from experiments.following.output import Cursor, live_lines, output_files, read_object
+from experiments.following.output import Cursor, live_lines, output_files, output_texts, read_object
 from experiments.records import LaunchPlan, Observation, RunStatus
 from tests.experiments.build import NOW, archive, event, plan, told, usage
 from tests.experiments.fake_cloud import FakeCloud
@@ -198,7 +198,7 @@ def put_output(cloud: FakeCloud, found: LaunchPlan, data: bytes) -> None:
     cloud.buckets.put(bucket, f"{key}output.tar.gz", data)
 
 
-def test_the_output_files_are_the_texts_at_the_archive_s_top(tmp_path: Path) -> None:
+def test_the_output_files_are_the_tables_and_pictures_at_the_archive_s_top(tmp_path: Path) -> None:
     world = World(logs=tmp_path)
     found = world.plans[0]
     assert output_files(world.cloud, found) == {}
@@ -207,10 +207,14 @@ def test_the_output_files_are_the_texts_at_the_archive_s_top(tmp_path: Path) -> 
         "other.bin": b"x",
         "./events.jsonl": lines.encode(),
         "confusion.json": b"[]",
+        "confusion.png": b"picture",
         "deep/predictions.jsonl": b"{}",
     }
     put_output(world.cloud, found, archive(files))
-    assert output_files(world.cloud, found) == {"events.jsonl": lines, "confusion.json": "[]"}
+    texts = {"events.jsonl": lines, "confusion.json": "[]"}
+    expected = {name: text.encode() for name, text in texts.items()} | {"confusion.png": b"picture"}
+    assert output_files(world.cloud, found) == expected
+    assert output_texts(world.cloud, found.output_uri) == texts
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path: Path) -> None:
