@@ -177,9 +177,11 @@ def surroundings(
     on_lines: Callable[[str, Sequence[str]], None] | None = None,
 ) -> Surroundings:
     """What follows runs of a cloud from this folder. Without `on_interrupt` Ctrl-C stops them."""
+    from experiments.budgets import Watch, read_month_budget
     from experiments.following.follow import Surroundings
     from experiments.prices import latest_book
     from experiments.records import Basis
+    from experiments.tracking.sql import board
 
     here = cloud.basis is Basis.SIMULATED
     around = Surroundings(
@@ -191,6 +193,15 @@ def surroundings(
         poll_s=0.5 if here else 10.0,
         cloud_name=cloud.address.name,
         give_up_s=60.0 if here else 900.0,
+        over_budget=Watch(
+            book=latest_book(),
+            basis=cloud.basis,
+            tick_s=0.5 if here else 10.0,
+            stopping_s=5.0 if here else 120.0,
+            month_usd=read_month_budget(space.budget),
+            history=lambda: board(tracker),
+            now=lambda: datetime.now(tz=UTC),
+        ),
     )
     if on_interrupt is not None:
         around = replace(around, on_interrupt=on_interrupt)

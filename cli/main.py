@@ -22,6 +22,8 @@ COMMANDS = {
     "runs": "cli.runs:runs",
     "compare": "cli.runs:compare",
     "prices": "cli.prices:prices",
+    "budget": "cli.budget:budget",
+    "reconcile": "cli.reconcile:reconcile",
     "simulate": "cli.simulate:simulate",
     "promote": "cli.promote:promote",
     "releases": "cli.releases:releases",

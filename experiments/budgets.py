@@ -7,8 +7,8 @@ launch goes to. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -17,7 +17,9 @@ from experiments.cost import money
 from experiments.errors import BudgetError
 from experiments.files import write_whole
 from experiments.ledger.periods import spent_in
-from experiments.records import Basis, LaunchPlan, RunRecord
+from experiments.ledger.settle import hosts_of, usd_per_second
+from experiments.prices import PriceBook
+from experiments.records import Basis, Cost, LaunchPlan, RunRecord
 from experiments.spec import ExperimentSpec
 
 _MAX_SETTING_BYTES = 10_000
@@ -56,6 +58,26 @@ def same_money(basis: Basis) -> tuple[Basis, ...]:
     if basis is Basis.SIMULATED:
         return (Basis.SIMULATED,)
     return (Basis.BILLED, Basis.ESTIMATED)
+
+
+RUN_PARAM, EXPERIMENT_PARAM = "budget/run_usd", "budget/experiment_usd"
+"""A plan's params that keep its limits, so that whoever follows the run later holds it to them."""
+
+
+def params_of(run_usd: Decimal | None, experiment_usd: Decimal | None) -> dict[str, str]:
+    """The limits of a run and its experiment as params; none for no limit."""
+    given = {RUN_PARAM: run_usd, EXPERIMENT_PARAM: experiment_usd}
+    return {name: f"{usd:f}" for name, usd in given.items() if usd is not None}
+
+
+def budgets_of_plan(plan: LaunchPlan, month_usd: Decimal | None) -> Budgets:
+    """The limits that a plan was made under, and the workspace's of today."""
+    run, experiment = plan.params.get(RUN_PARAM), plan.params.get(EXPERIMENT_PARAM)
+    return Budgets(
+        run_usd=((plan.run_name, Decimal(run)),) if run else (),
+        experiment_usd=Decimal(experiment) if experiment else None,
+        month_usd=month_usd,
+    )
 
 
 def planned_usd(plan: LaunchPlan) -> Decimal:
@@ -177,12 +199,59 @@ def must_stop(
 ) -> bool:
     """Whether a run must be asked to stop now: by the next look it would be past its allowance.
 
-    So the request to stop goes out before the limit, and what the run spends beyond it is at most what
-    it spends between two looks while it writes its checkpoint.
+    `tick_s` is the time to the next look and that which a run is given to write its checkpoint. So a
+    run that stops in that time never spends more than its limit, whenever within a tick it is looked at.
     """
     if allowance is None:
         return False
     return so_far_usd + usd_per_second * Decimal(str(tick_s)) > allowance
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Holds the runs that one process follows to their budgets; asked at every look.
+
+    `history` gives the runs on record when first asked. Call it with a plan and its cost so far: it
+    returns why the run must be asked to stop, or None. Runs followed beside it count with their cost
+    so far. `stopping_s` is what a run may take to stop: SageMaker gives it 120 s, an instance 90 s.
+    """
+
+    book: PriceBook
+    basis: Basis
+    tick_s: float
+    stopping_s: float
+    month_usd: Decimal | None
+    history: Callable[[], Sequence[RunRecord]]
+    now: Callable[[], datetime]
+    _known: Sequence[RunRecord] | None = None
+    _so_far: dict[str, Decimal] = field(default_factory=dict)
+
+    def __call__(self, plan: LaunchPlan, so_far: Cost) -> str | None:
+        """Why `plan`'s run must stop now, or None."""
+        self._so_far[plan.run_id] = so_far.total_usd
+        limits = budgets_of_plan(plan, self.month_usd)
+        if not limits.any:
+            return None
+        if self._known is None:
+            self._known = self.history()
+        others = sum((usd for of, usd in self._so_far.items() if of != plan.run_id), Decimal(0))
+        left = allowance_usd(
+            plan,
+            limits,
+            [record for record in self._known if record.run_id not in self._so_far],
+            now=self.now(),
+            basis=self.basis,
+            others_usd=others,
+        )
+        rate = usd_per_second(hosts_of(plan), book=self.book)
+        if not must_stop(
+            so_far.total_usd,
+            usd_per_second=rate,
+            tick_s=self.tick_s + self.stopping_s,
+            allowance=left,
+        ):
+            return None
+        return f"its budget is reached: {money(so_far.total_usd)} of {money(left)} so far"
 
 
 def read_month_budget(path: Path) -> Decimal | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from experiments import budgets
 from experiments.cost import compute_price, money
 from experiments.errors import SpecError
 from experiments.forecast.foresee import foresee
@@ -99,6 +100,7 @@ def _params(
         "code/git_commit": made_of.git_commit or "unknown",
         "weights/source": spec.weights,
         "weights/digest": made_of.weights.digest,
+        **budgets.params_of(run.budget_usd, spec.budget_usd),
     }
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.budgets import (
     Budgets,
+    Watch,
     allowance_usd,
     budgets_of,
     check,
@@ -21,10 +22,14 @@ from experiments.budgets import (
     write_month_budget,
 )
 from experiments.errors import BudgetError, SpecError
+from experiments.launching.plan import plan_launch
 from experiments.ledger.settle import hosts_of, so_far, usd_per_second
-from experiments.records import Basis, Estimate, LaunchPlan, RunRecord
+from experiments.records import Basis, Cost, Estimate, LaunchPlan, RunRecord, RunStatus
 from experiments.spec import parse_spec
-from tests.experiments.build import NOW, SPEC, book, plan, record
+from tests.experiments.build import NOW, SPEC, book, ingredients, plan, record
+from tests.experiments.fake_cloud import Clock
+from tests.experiments.fake_runs import Work
+from tests.experiments.world import World
 
 
 def planned(usd: str, likely: str | None = None) -> LaunchPlan:
@@ -156,3 +161,82 @@ def test_the_month_budget_is_kept_in_the_workspace(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(BudgetError, match="does not hold a budget"):
         read_month_budget(path)
+
+
+def test_a_run_that_reaches_its_budget_is_stopped_in_time() -> None:
+    """Followed by a clock: 4 hours of work at 0.17 USD an hour under a limit of 0.05 USD."""
+    limits = {"one": "0.05"}
+    text = SPEC.replace("name: plain\n", f"name: plain\n    budget_usd: {limits['one']}\n")
+    spec = parse_spec(text)
+    run = next(run for run in spec.runs if run.name == "plain")
+    watched = plan_launch(spec, run, run_id="00000003", made_of=ingredients(), now=NOW)
+    clock = Clock()
+    watch = Watch(
+        book=book(),
+        basis=Basis.BILLED,
+        tick_s=10.0,
+        stopping_s=0.0,
+        month_usd=None,
+        history=lambda: [],
+        now=clock.now,
+    )
+    where = hosts_of(watched)
+    said = None
+    while said is None:
+        clock.sleep(10)
+        cost = so_far(where, started_at=NOW, now=clock.now(), book=book(), basis=Basis.BILLED)
+        said = watch(watched, cost)
+    tick = usd_per_second(where, book=book()) * 10
+    assert Decimal("0.05") - tick <= cost.total_usd <= Decimal("0.05")
+    assert "of $0.0500" in said
+
+
+def test_runs_beside_each_other_share_a_months_limit() -> None:
+    one, two = plan("one", "00000001"), plan("plain", "00000003")
+    watch = Watch(
+        book=book(),
+        basis=Basis.SIMULATED,
+        tick_s=1.0,
+        stopping_s=0.0,
+        month_usd=Decimal("1.00"),
+        history=lambda: [
+            spent("0.50", basis=Basis.SIMULATED),
+            spent("99"),  # AWS's money does not count here
+        ],
+        now=lambda: NOW,
+    )
+
+    def cost(of: LaunchPlan, seconds: int) -> Cost:
+        now = NOW + timedelta(seconds=seconds)
+        return so_far(hosts_of(of), started_at=NOW, now=now, book=book(), basis=Basis.SIMULATED)
+
+    assert watch(one, cost(one, 3600)) is None  # 0.23 of the 0.50 that are left
+    assert watch(two, cost(two, 3600)) is None  # 0.17 and a little more
+    said = watch(two, cost(two, 2 * 3600))  # 0.34 and 0.23 are over 0.50
+    assert said is not None
+    assert "budget is reached" in said
+
+
+def test_a_followed_run_is_asked_to_stop_at_its_budget(tmp_path: Path) -> None:
+    """Through the executor, in simulated time: looked at every 2 s, 3,000 s of work, 0.02 USD."""
+    world = World(logs=tmp_path, work={"00000001": Work(train_s=3000.0)})
+    planned = world.plans[0]
+    limited = replace(planned, params={**planned.params, "budget/run_usd": "0.02"})
+    world.plans = [limited]
+    watch = Watch(
+        book=book(),
+        basis=Basis.SIMULATED,
+        tick_s=2.0,
+        stopping_s=10.0,
+        month_usd=None,
+        history=lambda: [],
+        now=world.clock.now,
+    )
+    world.around = replace(world.around, over_budget=watch)
+    (found,) = world.run()
+    assert found.status is RunStatus.STOPPED
+    assert found.reason.startswith("its budget is reached")
+    assert world.cloud.count("stop_training_job") == 1
+    rate = usd_per_second(hosts_of(limited), book=book())
+    assert found.cost_usd is not None
+    assert Decimal("0.02") - (10 + 2 * 2) * rate < found.cost_usd <= Decimal("0.02")
