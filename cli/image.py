@@ -35,7 +35,13 @@ def push(cloud_name: str) -> None:
 
     from cli import show
     from deployment import image as images
+    from experiments.errors import ReleaseError
 
+    if cloud_name == "local":
+        raise ReleaseError(
+            "AWS on this machine has no registry: its endpoints run the same server as a process",
+            fix="push to AWS: --cloud aws",
+        )
     cloud = Workspace.here().open_cloud(cloud_name)
     pushed = images.push(cloud, now=datetime.now(tz=UTC), say=show.say)
     show.say(f"pushed {pushed.uri}")

@@ -59,6 +59,8 @@ def _tell(found: Found) -> None:
     from cli import show
     from experiments.cost import money
 
+    for kind in found.unknown:
+        show.say(f"note: this cloud has no {kind}")
     if not found.orphans:
         show.say("nothing: everything that carries Pedigree's tag is needed by something")
         return

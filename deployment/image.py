@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -60,6 +61,8 @@ def run_docker(command: Sequence[str], *, secret: str = "") -> str:
             text=True,
             timeout=_LIMIT_S,
             check=False,
+            # Attestations would make an index of the image, which SageMaker refuses.
+            env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
         )
     except subprocess.TimeoutExpired as error:
         raise ReleaseError(
@@ -77,9 +80,7 @@ def build(foundation: Foundation, *, run: Runs = run_docker) -> str:
     """Build the image from the repository's own Dockerfile. The tag it got."""
     tag = serving_image(foundation)
     dockerfile = str(ROOT / "serving" / "Dockerfile")
-    # SageMaker's hosts are x86; provenance would make an index of the image, which it refuses.
-    more = ["--platform", "linux/amd64", "--provenance=false"]
-    run(["build", *more, "-f", dockerfile, "-t", tag, str(ROOT)])
+    run(["build", "--platform", "linux/amd64", "-f", dockerfile, "-t", tag, str(ROOT)])
     return tag
 
 

@@ -8,13 +8,18 @@ from deployment.sweep.computing import Computing
 from deployment.sweep.resource import Resource
 from deployment.sweep.serving import Serving
 from deployment.sweep.storage import Storage
+from experiments.aws import is_code
+from experiments.errors import CloudError
 
 
 class Inventory(Serving, Computing, Storage):
     """Reads a whole account."""
 
-    def everything(self) -> tuple[Resource, ...]:
-        """Every thing of every kind, Pedigree's or not. Raises CloudError."""
+    def everything(self) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
+        """Every thing of every kind, Pedigree's or not, and the kinds that this cloud does not have.
+
+        Raises CloudError.
+        """
         kinds: Sequence[Callable[[], Iterator[Resource]]] = (
             self.endpoints,
             self.configs_and_models,
@@ -27,4 +32,13 @@ class Inventory(Serving, Computing, Storage):
             self.uploads,
             self.archives,
         )
-        return tuple(resource for kind in kinds for resource in kind())
+        found: list[Resource] = []
+        unknown = []
+        for kind in kinds:
+            try:
+                found += kind()
+            except CloudError as error:
+                if not is_code(error, "NotImplemented"):
+                    raise
+                unknown.append(kind.__name__)
+        return tuple(found), tuple(unknown)

@@ -25,9 +25,10 @@ _GONE = ("NoSuchUpload", "NoSuchKey", "InvalidInstanceID.NotFound", "InvalidVolu
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Orphans, and the word that names this list."""
+    """Orphans, and the word that names this list. `unknown` kinds are those this cloud has not."""
 
     orphans: tuple[Orphan, ...]
+    unknown: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -50,7 +51,8 @@ class Swept:
 def look(inventory: Inventory, runs: Iterable[str], now: datetime) -> Found:
     """Find the orphans. `runs` are the ids of runs that are not settled. Changes nothing."""
     known = what_is_needed(inventory.cloud, frozenset(runs), now)
-    return Found(orphans=orphans(inventory.everything(), known, now))
+    resources, unknown = inventory.everything()
+    return Found(orphans=orphans(resources, known, now), unknown=unknown)
 
 
 def what_is_needed(cloud: Cloud, runs: frozenset[str], now: datetime) -> Known:

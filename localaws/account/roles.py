@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from moto.core.exceptions import ServiceException
-from moto.iam.models import iam_backends
+from moto.iam.models import Role, iam_backends
 from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
@@ -19,6 +19,17 @@ _PARTITION = "aws"
 _ROLE_ARN_FIELDS = 6
 _STS_VERSION = "2011-06-15"
 _SCOPE = "AKIALOCALAWS/20000101/us-east-1/sts/aws4_request"
+
+
+_put_policy = Role.put_policy
+
+
+def _put_json(role: Any, name: str, document: Any) -> None:
+    """moto keeps the inline policies of a stack as Python's text of them, which is no JSON."""
+    _put_policy(role, name, document if isinstance(document, str) else json.dumps(document))
+
+
+Role.put_policy = _put_json  # type: ignore[method-assign,assignment]
 
 
 class Sts(Protocol):

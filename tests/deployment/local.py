@@ -23,14 +23,14 @@ SPEED = 60
 
 
 @contextmanager
-def running(folder: Path, *, speed: int = SPEED) -> Iterator[Boto3Cloud]:
-    """A cloud with its foundation laid; ended with the block, by its own process group."""
+def running(folder: Path, *, bare: bool = False) -> Iterator[Boto3Cloud]:
+    """A cloud with its foundation laid, or `bare`; ended with the block, by its process group."""
     serve = shlex.join([sys.executable, str(SERVER)])
     place = ["--port", "0", "--state-dir", str(folder / "aws")]
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "localaws", *place),
-            *("--serve-command", serve, "--speed", str(speed)),
+            *("--serve-command", serve, "--speed", str(SPEED)),
         ],
         cwd=Path(__file__).resolve().parents[2],
         stdout=subprocess.PIPE,
@@ -43,7 +43,7 @@ def running(folder: Path, *, speed: int = SPEED) -> Iterator[Boto3Cloud]:
             assert line.startswith(READY), line
             url = line.removeprefix(READY).strip()
             cloud = Boto3Cloud(Address(name="local", region="us-east-1", endpoint_url=url))
-            for call in plan_foundation(*observe_foundation(cloud)):
+            for call in () if bare else plan_foundation(*observe_foundation(cloud)):
                 cloud.perform(call)
             yield cloud
             server.send_signal(signal.SIGTERM)

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from deployment.access.review import review
+from deployment.access.stack import apply_init, plan_init
 from deployment.apply import Applied, Means, apply_proposal
 from deployment.function_code import FunctionCode
 from deployment.invoke import invoke
 from deployment.promote import Proposal, prepare, propose
 from deployment.rollout import Rollout
 from deployment.smoke import GoldenPhoto
+from deployment.sweep.inventory import Inventory
+from deployment.sweep.sweep import look
 from deployment.undo import propose_rollback
 from experiments.aws import Boto3Cloud
+from experiments.foundation import observe_foundation, plan_foundation
 from tests.deployment.builders import (
     BOOK,
     BUCKET,
@@ -83,3 +88,20 @@ def test_two_releases_and_the_way_back(cloud: Boto3Cloud, tmp_path: Path) -> Non
     answer = invoke(cloud, settings(), PHOTO, "image/jpeg", book=BOOK)
     assert answer.predictions[0].label == "beagle" and answer.function_version == "1"
     assert propose_rollback(cloud, "dogs-prod", book=BOOK, to=first.release.release_id).is_done
+
+
+@pytest.mark.slow
+def test_init_makes_what_runs_and_promotions_look_for(tmp_path: Path) -> None:
+    with running(tmp_path, bare=True) as cloud:
+        apply_init(cloud, plan_init(cloud, settings()), clock=hasty(), say=lambda text: None)
+        assert plan_init(cloud, settings()).call is None
+        found = review(cloud, settings(), clock=hasty())
+        assert all(role.exists and role.drift == () for role in found)
+        left = plan_foundation(*observe_foundation(cloud))
+        assert not [call for call in left if call.service == "iam"]
+        assert "create_bucket" not in {call.operation for call in left}
+        plan = ready(cloud, "first", "beagle").plan
+        services = {step.call.service for step in plan.steps if step.call}
+        assert "iam" not in services and "sagemaker" in services
+        nothing = look(Inventory(cloud=cloud, book=BOOK), (), datetime.now(tz=UTC))
+        assert nothing.orphans == ()
