@@ -32,13 +32,16 @@ class Checked:
     data: LocalDataset
 
 
-def check_experiment(spec_path: Path, data: Path | None) -> Checked:
-    """Read the file and the photographs; refuse here what would fail later."""
+def check_experiment(spec_path: Path, data: Path | None, *, trials: int | None = None) -> Checked:
+    """Read the file and the photographs; refuse here what would fail later. `trials` are for every
+    run, whatever the file says."""
     from experiments.prepare import check_inputs
     from experiments.prices import latest_book
     from experiments.spec import load_spec
 
     spec = load_spec(spec_path)
+    if trials is not None:
+        spec = spec.with_settings({"trials": trials})
     folder = data if data is not None else (spec_path.parent / spec.data)
     local = check_inputs(spec, folder, latest_book())
     return Checked(spec=spec, base=spec_path.parent, data=local)
@@ -158,11 +161,12 @@ def execute(
     *,
     parallel: int,
     say: Callable[[str], None],
+    on_interrupt: Callable[[Sequence[str]], Interrupt] | None = None,
 ) -> list[RunRecord]:
     """Run the plans and return their settled records."""
     from experiments.following.follow import catch_up_tracker, run_plans
 
-    around = surroundings(cloud, tracker, space, say)
+    around = surroundings(cloud, tracker, space, say, on_interrupt=on_interrupt)
     catch_up_tracker(around)
     return run_plans(plans, parallel=parallel, around=around)
 

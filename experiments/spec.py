@@ -121,6 +121,11 @@ class ExperimentSpec(_Part):
                     raise ValueError(f"{where}: {_unknown(key, TUNABLE)}")
         return self
 
+    def with_settings(self, settings: Mapping[str, int | float | str | bool]) -> ExperimentSpec:
+        """The same experiment with these training settings for every run."""
+        runs = [run.model_copy(update={"train": {**run.train, **settings}}) for run in self.runs]
+        return self.model_copy(update={"runs": tuple(runs)})
+
     def settings_for(self, run: RunSpec) -> dict[str, int | float | str | bool]:
         """The training settings of one run: the experiment's, with the run's own on top."""
         return {**self.train, **run.train}

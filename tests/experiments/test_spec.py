@@ -47,7 +47,12 @@ def test_the_shipped_experiments_are_read(path: Path) -> None:
         ("app:", "apps:", "unknown key 'apps'; did you mean 'app'?", "correct or remove the key"),
         ("max_runtime_s: 1800", "max_runtime: 9", "did you mean 'max_runtime_s'?", "remove"),
         ("epochs: 3", "epoch: 3", "train: unknown key 'epoch'; did you mean 'epochs'?", "correct"),
-        ("app: dogs", "app: dogs\nzzz: 1", "unknown key 'zzz'; known are app, budget_usd", "remove"),
+        (
+            "app: dogs",
+            "app: dogs\nzzz: 1",
+            "unknown key 'zzz'; known are app, budget_usd",
+            "remove",
+        ),
         ("instance_count: 2", "instance_count: 0", "instance_count is 0", "use 1, or 2 and more"),
         ("instance_count: 2", "instance_count: 21", "instance_count is 21", "at most 20"),
         ("instance_count: 2", "instance_count: two", "instance_count is 'two'", "use 1, or 2"),
@@ -178,3 +183,9 @@ def test_a_valid_experiment_survives_being_written_and_read(content: dict[str, A
 
 def test_the_builder_s_spec_is_the_file_s() -> None:
     assert spec() == parse_spec(SPEC)
+
+
+def test_settings_for_every_run_win_over_the_file() -> None:
+    made = spec().with_settings({"trials": 7})
+    assert {made.settings_for(run)["trials"] for run in made.runs} == {7}
+    assert made.runs[0].model_copy(update={"train": spec().runs[0].train}) == spec().runs[0]
