@@ -52,16 +52,11 @@ def fill(path: Path, runs: int) -> None:
             ),
         )
         keys = [*sql.BOARD.metrics, *(f"other/metric_{n}" for n in range(17))]
-        for table in ("latest_metrics", "metrics"):
-            db.executemany(
-                f"INSERT INTO {table} (key, value, timestamp, step, is_nan, run_uuid)"  # noqa: S608
-                " VALUES (?, ?, 0, 0, 0, ?)",
-                (
-                    (key, (at * 7919 % 1000) / 1000, run)
-                    for at, run in enumerate(ids)
-                    for key in keys
-                ),
-            )
+        db.executemany(
+            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)"
+            " VALUES (?, ?, 0, 0, 0, ?)",
+            ((key, (at * 7919 % 1000) / 1000, run) for at, run in enumerate(ids) for key in keys),
+        )
         words = {"launch/on": "sagemaker", "launch/instance_type": "ml.m5.xlarge"}
         words |= {"launch/hosts": "1"} | {f"train/setting_{n}": "x" * 20 for n in range(13)}
         db.executemany(
