@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from serving.errors import ArchiveError, HandlerError, SettingError
 from serving.settings import Settings
 
+_SWITCH_S = 0.001
+"""A worker that decodes would keep the event loop waiting for Python's usual 5 ms."""
+
 
 def listen(settings: Settings) -> socket.socket:
     """A listening socket. Raises SettingError if the address or port cannot be had."""
@@ -36,6 +39,7 @@ def serve(env: Mapping[str, str]) -> None:
     from serving.build import make_server
     from serving.http.log import log_line
 
+    sys.setswitchinterval(_SWITCH_S)
     server = make_server(settings, env, log_line)
     with listen(settings) as door:
         server.run(sockets=[door])

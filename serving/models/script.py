@@ -23,6 +23,7 @@ from serving.calls import Call, Reply
 from serving.errors import ArchiveError, HandlerError, RequestError
 from serving.models import codecs
 
+_MODEL_DIR: Final = "/opt/ml/model"
 T = TypeVar("T")
 NAMES: Final = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 
@@ -41,9 +42,10 @@ class ScriptSettings:
         """None where the model brings no code.
 
         SAGEMAKER_PROGRAM names the script (inference.py), SAGEMAKER_SUBMIT_DIRECTORY its folder
-        (<model>/code). A program that was asked for and is not there is an ArchiveError.
+        (<model>/code; an s3:// address there means that the SDK has packed it so). A program that
+        was asked for and is not there is an ArchiveError.
         """
-        folder = Path(env.get("SAGEMAKER_SUBMIT_DIRECTORY") or model_dir / "code")
+        folder = _folder(env.get("SAGEMAKER_SUBMIT_DIRECTORY", ""), model_dir)
         program = env.get("SAGEMAKER_PROGRAM") or "inference.py"
         if not program.endswith(".py"):
             program += ".py"
@@ -62,6 +64,15 @@ class ScriptSettings:
             )
         accept = env.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or codecs.JSON
         return cls(folder=folder, program=program, default_accept=accept, workers=int(workers))
+
+
+def _folder(given: str, model_dir: Path) -> Path:
+    """Where the code lies; what is said of /opt/ml/model is meant of the model's folder."""
+    given = given.removeprefix("file://")
+    if not given or given.startswith("s3://"):
+        return model_dir / "code"
+    path = Path(given)
+    return model_dir / path.relative_to(_MODEL_DIR) if path.is_relative_to(_MODEL_DIR) else path
 
 
 class Defaults(Protocol):

@@ -148,6 +148,17 @@ def test_program_and_folder_come_from_sagemakers_variables(tmp_path: Path) -> No
     assert ask(load(tmp_path, env), b"[2]").body == b"6\n"
 
 
+@pytest.mark.parametrize(
+    "place", ["/opt/ml/model/code", "file:///opt/ml/model/code", "s3://bucket/source.tar.gz"]
+)
+def test_the_sdks_ways_to_name_the_folder_lead_to_the_archives_code(
+    tmp_path: Path, place: str
+) -> None:
+    pack(tmp_path, "def model_fn(folder): return abs\n", "predictor.py")
+    env = {"SAGEMAKER_PROGRAM": "predictor.py", "SAGEMAKER_SUBMIT_DIRECTORY": place}
+    assert ask(load(tmp_path, env), b"[-2]").body == b"[2]"
+
+
 def test_torchs_own_checkpoint_runs_with_the_pytorch_defaults(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     weights = {"weight": torch.tensor([[1.0, -1.0]]), "bias": torch.tensor([0.5])}
