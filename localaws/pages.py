@@ -13,6 +13,8 @@ from localaws.faults.book import BadFault, FaultBook, fault_of
 MAX_BYTES = 65_536
 _PREFIX = "/_localaws/"
 Kill = Callable[[Mapping[str, str]], bool]
+Mount = Callable[[str, Request], Response]
+"""Answers a request whose path below `/_localaws/` is given."""
 
 
 class Pages:
@@ -20,12 +22,18 @@ class Pages:
 
     `faults` also takes POST (a fault; its `id` comes back) and DELETE (all, or `?id=`), and `kill`
     takes POST: `{"endpoint": ..., "variant": ...}` or `{"training_job": ..., "host": ...}`.
+    `mounts` answer whatever is asked of the paths that begin so.
     """
 
     def __init__(
-        self, views: Mapping[str, Callable[[Request], Any]], faults: FaultBook, kill: Kill
+        self,
+        views: Mapping[str, Callable[[Request], Any]],
+        faults: FaultBook,
+        kill: Kill,
+        mounts: Mapping[str, Mount],
     ) -> None:
         self._views = views
+        self._mounts = mounts
         self._faults = faults
         self._kill = kill
 
@@ -34,6 +42,9 @@ class Pages:
         if not request.path.startswith(_PREFIX):
             return None
         name, method = request.path.removeprefix(_PREFIX), request.method
+        for prefix, mount in self._mounts.items():
+            if name.startswith(prefix):
+                return mount(name, request)
         try:
             if name == "faults":
                 return _json(self._fault_page(request))

@@ -19,7 +19,7 @@ from localaws.clock import Clock, Timer
 from localaws.faults.book import FaultBook
 from localaws.faults.gate import Gate
 from localaws.metrics.service import CloudWatch
-from localaws.pages import Pages
+from localaws.pages import Mount, Pages
 from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects
 from localaws.storage.s3 import S3
@@ -147,6 +147,7 @@ class Cloud:
             },
             self.faults,
             lambda wanted: _kill(self._services, wanted),
+            _mounts(self._services),
         )
 
     def _dispatcher(self) -> Dispatcher:
@@ -170,6 +171,11 @@ class Cloud:
             account_id=self.settings.account_id,
             region=self.settings.region,
         )
+
+
+def _mounts(services: Iterable[Service]) -> dict[str, Mount]:
+    """What the services answer below `/_localaws/`."""
+    return {k: v for one in services for k, v in getattr(one, "pages", {}).items()}
 
 
 def _kill(services: Iterable[Service], wanted: Mapping[str, str]) -> bool:

@@ -72,6 +72,17 @@ class InvokeOperations:
         event = Event(request_id=request_id, payload=payload, client_context=client_context)
         return self._invoker.invoke(doc, target, event).failed
 
+    def run_now(self, ref: FunctionRef, payload: bytes) -> tuple[bool, bytes]:
+        """Run an event of a function URL: whether the function failed, and what it answered."""
+        doc, target = self._target(ref)
+        event = Event(
+            request_id=str(uuid.uuid4()),
+            payload=_sized(payload, "RequestResponse"),
+            client_context=None,
+        )
+        outcome = self._invoker.invoke(doc, target, event)
+        return outcome.failed, outcome.payload
+
     def _target(self, ref: FunctionRef) -> tuple[FunctionDoc, Target]:
         doc = self._records.get(ref)
         target = choose_target(doc, ref, self._roll())

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from localaws.functions.config import Config
 from localaws.functions.names import LATEST, FunctionRef, is_version, not_found
@@ -16,7 +16,9 @@ from localaws.store import Store
 
 
 class FunctionDoc(TypedDict):
-    """`published` tells the newest version and the identity of $LATEST when it was made."""
+    """One function. `published` tells the newest version and the identity of $LATEST when it was
+    made; `urls` is by alias, with an empty name for $LATEST.
+    """
 
     latest: Config
     versions: dict[str, Config]
@@ -26,6 +28,7 @@ class FunctionDoc(TypedDict):
     reserved: int | None
     provisioned: dict[str, dict[str, Any]]
     policies: dict[str, dict[str, Any]]
+    urls: NotRequired[dict[str, dict[str, Any]]]
     tags: dict[str, str]
 
 

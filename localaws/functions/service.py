@@ -25,6 +25,8 @@ from localaws.functions.pool import IDLE_S, OnDemandPool
 from localaws.functions.provisioned import ProvisionedPool
 from localaws.functions.records import FunctionRecords, roll
 from localaws.functions.upkeep import Upkeep
+from localaws.functions.url_front import UrlFront
+from localaws.functions.urls import PREFIX, UrlOperations
 from localaws.functions.versions import VersionOperations
 from localaws.hosts.processes import Processes
 from localaws.metrics.data import MetricData
@@ -39,7 +41,8 @@ _CREDENTIALS_S = 12 * 3600
 class Functions:
     """AWS Lambda: the control plane, and functions that run in processes.
 
-    `services` is what the server dispatches to. `start` warms what is to be warm; `close` ends
+    `services` is what the server dispatches to, `pages` what it answers below `/_localaws/`.
+    `start` warms what is to be warm; `close` ends
     every environment. `idle_s` is how long an environment outlives its last event, on `clock`.
     """
 
@@ -74,6 +77,7 @@ class Functions:
         self._events = EventQueue(store=store, clock=clock, run=self._run_event)
         self._invoke = self._invoke_operations(functions)
         self.services = {"lambda": ModelService("lambda", self._operations(functions))}
+        self.pages = {PREFIX: UrlFront(functions, clock, self._invoke.run_now).respond}
 
     def _invoke_operations(self, functions: FunctionRecords) -> InvokeOperations:
         invoker = Invoker(
@@ -99,6 +103,7 @@ class Functions:
                 clock=self._clock,
             ),
             PolicyOperations(functions),
+            UrlOperations(functions, self._clock, f"{self._settings.url}/_localaws/"),
             self._invoke,
         )
 
