@@ -49,11 +49,12 @@ BOARD = Columns(
 """What a leaderboard, the spend by day and the budgets need."""
 
 FORECAST = Columns(
-    metrics=(*BOARD.metrics, "time/features_s", "time/head_s", "memory/peak_mb"),
+    metrics=(*BOARD.metrics, "memory/peak_mb"),
     params=(
         *BOARD.params,
         *("launch/region", "launch/spot", "data/images", "data/digest"),
-        *("train/backbone", "train/epochs", "train/feature_engine", "train/crop"),
+        *("train/backbone", "train/epochs", "train/engine", "train/feature_engine", "train/crop"),
+        *("train/trainable", "train/deep_epochs", "train/views"),
     ),
     tags=BOARD.tags,
 )

@@ -101,7 +101,10 @@ def test_the_questions_are_answered() -> None:
 
 def test_the_smallest_notebook_that_will_do() -> None:
     assert smallest_notebook(BOOK, "us-east-1", NEED) == ("ml.t3.medium", Decimal("0.05"))
-    assert smallest_notebook(BOOK, "us-east-1", Need(gib=6, why="")) == ("ml.t3.large", Decimal("0.1"))
+    assert smallest_notebook(BOOK, "us-east-1", Need(gib=6, why="")) == (
+        "ml.t3.large",
+        Decimal("0.1"),
+    )
     assert smallest_notebook(BOOK, "us-east-1", Need(gib=10_000, why="")) is None
     assert smallest_notebook(BOOK, "eu-central-1", NEED) is None, "no price there, so none is named"
 
