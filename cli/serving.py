@@ -96,13 +96,17 @@ def propose_run(
     """Pass a run's model through the gates, and say what making it live would do. Changes nothing."""
     from deployment.gates.checklist import Demands, Examiner
     from deployment.gates.trial import serve
+    from deployment.monthly import Requests
+    from deployment.plan import ASSUMED_MS
     from deployment.promote import prepare, propose
     from experiments.prices import latest_book
 
     book = latest_book()
     examiner = Examiner(cloud=cloud, book=book, trial=serve, demands=demands or Demands())
     prepared = prepare(cloud, record, settings, now=datetime.now(tz=UTC), examiner=examiner)
-    return propose(cloud, prepared, book=book, rollout=rollout)
+    traffic = examiner.demands.traffic
+    requests = Requests(per_month=traffic.per_month, billed_ms=ASSUMED_MS)
+    return propose(cloud, prepared, book=book, rollout=rollout, requests=requests)
 
 
 def means(cloud: Boto3Cloud, *, golden: GoldenPhoto | None, say: Callable[[str], None]) -> Means:

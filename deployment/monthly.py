@@ -18,8 +18,16 @@ _LOGS = "log ingestion"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Requests:
+    """A month's traffic: how many, and what Lambda bills for each."""
+
+    per_month: Decimal
+    billed_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What stands there and is paid for whether asked or not."""
+    """What stands there and is paid for whether asked or not, and the requests if they are known."""
 
     instance_type: str
     min_instances: int
@@ -27,6 +35,8 @@ class Standing:
     provisioned_concurrency: int
     memory_mb: int
     stored_bytes: int
+    alarms: int = 0
+    requests: Requests | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +65,24 @@ def _month(standing: Standing, instances: int, region: str, book: PriceBook, bas
         storage = book.find("s3", "standard_storage", region)
         size = Decimal(standing.stored_bytes)
         lines.append(line("model archives in S3", size, storage, per=_BYTES_PER_GB))
-    return Cost(basis=basis, lines=tuple(lines), not_counted=(_REQUESTS, _VOLUME, _LOGS))
+    if standing.alarms:
+        alarm = book.find("cloudwatch", "alarm_month", region)
+        lines.append(line(f"{standing.alarms} alarms", Decimal(standing.alarms), alarm))
+    unknown = () if standing.requests else (_REQUESTS,)
+    lines += _request_lines(standing, region, book)
+    return Cost(basis=basis, lines=tuple(lines), not_counted=(*unknown, _VOLUME, _LOGS))
+
+
+def _request_lines(standing: Standing, region: str, book: PriceBook) -> list[CostLine]:
+    if standing.requests is None:
+        return []
+    count, ms = standing.requests.per_month, standing.requests.billed_ms
+    warm = "provisioned_duration_gb_second" if standing.provisioned_concurrency else "gb_second"
+    seconds = count * ms / 1000 * standing.memory_mb / _MB_PER_GB
+    return [
+        line(f"{count:,.0f} requests", count, book.find("lambda", "request", region), per=_MILLION),
+        line(f"{ms} ms of the function for each", seconds, book.find("lambda", warm, region)),
+    ]
 
 
 def _warm_month(standing: Standing, region: str, book: PriceBook) -> CostLine:

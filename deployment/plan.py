@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deployment.desired import Wanted
-from deployment.monthly import Monthly, Standing, call_cost, monthly, standing_usd_per_hour
+from deployment.monthly import (
+    Monthly,
+    Requests,
+    Standing,
+    call_cost,
+    monthly,
+    standing_usd_per_hour,
+)
 from deployment.plan_endpoint import (
     alarm_steps,
     endpoint_steps,
@@ -28,7 +37,8 @@ from experiments.prices import PriceBook
 from experiments.records import Basis, Call
 
 _ORDER = {phase: place for place, phase in enumerate(Phase)}
-_EXAMPLE_MS = 100
+ASSUMED_MS = 100
+"""What Lambda bills for a call where nothing was measured."""
 
 
 def plan_release(
@@ -39,6 +49,7 @@ def plan_release(
     *,
     basis: Basis,
     back: bool = False,
+    requests: Requests | None = None,
 ) -> ReleasePlan:
     """Only the missing steps, in the order that keeps what is live alive.
 
@@ -61,7 +72,7 @@ def plan_release(
     steps.sort(key=lambda step: _ORDER[step.phase])
     check(_calls(steps))
     figure = Basis.SIMULATED if basis is Basis.SIMULATED else Basis.ESTIMATED
-    before, before_notes = _before(wanted, observed, prices, figure)
+    before, before_notes = _before(wanted, observed, prices, figure, requests)
     return ReleasePlan(
         release_id=release.release_id,
         steps=tuple(steps),
@@ -69,7 +80,7 @@ def plan_release(
         version=target_version(wanted, observed)[0],
         before=before,
         after=monthly(
-            standing(wanted, observed),
+            replace(standing(wanted, observed), requests=requests),
             region=wanted.foundation.region,
             book=prices,
             basis=figure,
@@ -98,11 +109,16 @@ def standing(wanted: Wanted, observed: Observed | None = None) -> Standing:
         provisioned_concurrency=settings.provisioned_concurrency,
         memory_mb=settings.memory_mb,
         stored_bytes=stored,
+        alarms=len(wanted.alarms),
     )
 
 
 def _before(
-    wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis
+    wanted: Wanted,
+    seen: Observed,
+    prices: PriceBook,
+    basis: Basis,
+    requests: Requests | None,
 ) -> tuple[Monthly | None, tuple[str, ...]]:
     """What stands there now costs, or None and why that is not known."""
     if seen.endpoint is None:
@@ -116,6 +132,8 @@ def _before(
         provisioned_concurrency=sum(entry.requested for entry in seen.provisioned),
         memory_mb=seen.function.config.get("MemorySize", 128) if seen.function else 0,
         stored_bytes=seen.stored_bytes,
+        alarms=len(seen.alarms),
+        requests=requests,
     )
     try:
         return monthly(now, region=wanted.foundation.region, book=prices, basis=basis), ()
@@ -126,7 +144,7 @@ def _before(
 def _notes(wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis) -> tuple[str, ...]:
     settings, region = wanted.settings, wanted.foundation.region
     each = call_cost(
-        _EXAMPLE_MS,
+        ASSUMED_MS,
         memory_mb=settings.memory_mb,
         provisioned=settings.provisioned_concurrency > 0,
         region=region,
@@ -136,7 +154,7 @@ def _notes(wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis) -> t
     hour = standing_usd_per_hour(standing(wanted, seen), region=region, book=prices)
     notes = [
         f"without a single request it costs {money(hour)} an hour",
-        f"1,000 predictions cost {money(1000 * each)} more in Lambda, at {_EXAMPLE_MS} ms each",
+        f"1,000 predictions cost {money(1000 * each)} more in Lambda, at {ASSUMED_MS} ms each",
     ]
     if settings.min_instances == 1:
         notes.append("with one instance, a failure of it is a gap until AWS has replaced it")

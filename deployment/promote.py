@@ -22,6 +22,7 @@ from deployment.gates import Gate, require
 from deployment.gates.checklist import Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
 from deployment.image import image_to_serve
+from deployment.monthly import Requests
 from deployment.observe import observe
 from deployment.plan import plan_release
 from deployment.release import (
@@ -192,6 +193,7 @@ def propose(
     book: PriceBook,
     back: bool = False,
     rollout: Rollout | None = None,
+    requests: Requests | None = None,
 ) -> Proposal:
     """Look at what is there and plan the rest. Changes nothing.
 
@@ -200,7 +202,15 @@ def propose(
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
     wanted = desired(prepared.release, foundation, prepared.bodies, rollout)
     observed = observe(cloud, wanted)
-    plan = plan_release(prepared.release, wanted, observed, book, basis=cloud.basis, back=back)
+    plan = plan_release(
+        prepared.release,
+        wanted,
+        observed,
+        book,
+        basis=cloud.basis,
+        back=back,
+        requests=requests,
+    )
     return Proposal(
         release=prepared.release, wanted=wanted, observed=observed, plan=plan, back=back
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deployment.apply import apply_proposal
+from deployment.monthly import Requests
 from deployment.perform import Progress
+from deployment.promote import prepare, propose
 from deployment.release import ReleaseStatus
 from deployment.store import ReleaseStore
 from deployment.undo import propose_rollback
@@ -352,15 +355,26 @@ def test_the_plan_shows_the_price_before_and_after() -> None:
     first = run(world, "first")
     plan = proposal(world, first).plan
     assert plan.before is None
-    # 730 h x 0.115, 3 x 0.25 GB x 2,628,000 s x 0.0000041667, and the archive's few bytes
-    assert f"{plan.after.at_min.total_usd:.2f}" == "92.16"
-    assert f"{plan.after.at_max.total_usd:.2f}" == "260.06"
+    # 730 h x 0.115, 3 x 0.25 GB x 2,628,000 s x 0.0000041667, two alarms at 0.10, and a few bytes
+    assert f"{plan.after.at_min.total_usd:.2f}" == "92.36"
+    assert f"{plan.after.at_max.total_usd:.2f}" == "260.26"
     assert plan.after.at_min.basis is Basis.SIMULATED
     promote(world, first)
     second = proposal(world, run(world, "second"), settings(provisioned_concurrency=0)).plan
-    assert second.before is not None and f"{second.before.at_min.total_usd:.2f}" == "92.16"
-    assert f"{second.after.at_min.total_usd:.2f}" == "83.95"
+    assert second.before is not None and f"{second.before.at_min.total_usd:.2f}" == "92.36"
+    assert f"{second.after.at_min.total_usd:.2f}" == "84.15"
     assert any("1,000 predictions" in note for note in second.notes)
+
+
+def test_a_month_counts_the_requests_where_the_traffic_is_known() -> None:
+    world = World()
+    ready = prepare(world, run(world, "first"), settings(), now=world.moment.now())
+    traffic = Requests(per_month=Decimal(1_000_000), billed_ms=100)
+    plan = propose(world, ready, book=BOOK, requests=traffic).plan
+    lines = {line.item: line.usd for line in plan.after.at_min.lines}
+    assert f"{lines['1,000,000 requests']:.2f}" == "0.20"
+    assert f"{lines['100 ms of the function for each']:.2f}" == "0.24"  # 25,000 warm GB-seconds
+    assert not any("requests" in words for words in plan.after.at_min.not_counted)
 
 
 def test_on_aws_the_plan_is_an_estimate_and_names_the_image() -> None:
