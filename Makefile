@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
+.PHONY: bench-training bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -39,6 +39,9 @@ bench-leaderboard: install
 
 # ENVS: a folder for the other servers' environments, made when they are missing (about 10 GB)
 ENVS ?= .pedigree/envs
+bench-training: install
+	$(BIN)/python -m benchmarks.training "$(or $(DATA),../shared/data/dogs)"
+
 bench-serving: install
 	$(BIN)/python -m benchmarks.serving --envs $(ENVS)
 
