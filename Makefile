@@ -37,11 +37,12 @@ soak: install
 bench-leaderboard: install
 	$(BIN)/python benchmarks/leaderboard.py --server
 
-# ENVS: a folder for the other servers' environments, made when they are missing (about 10 GB)
-ENVS ?= .pedigree/envs
+# Trainings side by side, the processor's peak, processes of one thread; about ten minutes.
 bench-training: install
 	$(BIN)/python -m benchmarks.training "$(or $(DATA),../shared/data/dogs)"
 
+# ENVS: a folder for the other servers' environments, made when they are missing (about 10 GB)
+ENVS ?= .pedigree/envs
 bench-serving: install
 	$(BIN)/python -m benchmarks.serving --envs $(ENVS)
 

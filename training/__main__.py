@@ -106,10 +106,11 @@ def _train(host: Host, report: Reporter, stop: Stop, lifeline: Lifeline) -> int:
     meeting = host.meeting
     try:
         with report.phase("setup"):
-            from training.manifest import list_photos
+            from training.manifest import find_photos, list_photos
             from training.weights import find_weights
 
-            listing = list_photos(host.config.data)
+            look = list_photos if meeting.world == 1 else find_photos  # which may find a share
+            listing = look(host.config.data)
             find_weights(host.config.weights)
             from training.run import run  # brings torch, which takes seconds
         port = lifeline.port if meeting.world > 1 else lambda: meeting.port
