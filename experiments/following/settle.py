@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from experiments.aws import Cloud
-from experiments.errors import RunError
+from experiments.errors import PriceError, RunError
 from experiments.events import (
     Event,
     failure_message,
@@ -20,7 +20,7 @@ from experiments.following.output import output_files
 from experiments.following.run_log import RunLog, Settled
 from experiments.ledger.footprint import footprint
 from experiments.ledger.settle import account, hosts_of
-from experiments.prices import PriceBook
+from experiments.prices import PriceBook, book_of
 from experiments.records import (
     Basis,
     Cost,
@@ -54,7 +54,8 @@ class Ledger:
         """What `usage` of a plan's hosts cost, and its `footprint`; nothing if nothing was used."""
         if usage is None:
             return Cost(basis=self.basis)
-        return account(hosts_of(plan), usage, book=self.book, basis=self.basis, footprint=footprint)
+        book = frozen_book(plan, self.book)
+        return account(hosts_of(plan), usage, book=book, basis=self.basis, footprint=footprint)
 
     def so_far(self, plan: LaunchPlan, usage: Usage | None, now: datetime) -> Cost:
         """What a run that goes on has cost by `now`, by the clock: AWS bills at the end."""
@@ -62,6 +63,17 @@ class Ledger:
             return Cost(basis=self.basis)
         seconds = max(Decimal(str((now - usage.started_at).total_seconds())), Decimal(0))
         return self.cost(plan, replace(usage, billable_s=max(seconds, usage.billable_s)))
+
+
+def frozen_book(plan: LaunchPlan, newest: PriceBook) -> PriceBook:
+    """The book that a plan was priced with: a book written while its run went on changes nothing."""
+    date = plan.params.get("launch/price_book", newest.date)
+    if date == newest.date:
+        return newest
+    try:
+        return book_of(date, newest.path.parent)
+    except PriceError:
+        return newest
 
 
 def settle(

@@ -100,6 +100,7 @@ def _params(
         "code/git_commit": made_of.git_commit or "unknown",
         "weights/source": spec.weights,
         "weights/digest": made_of.weights.digest,
+        "launch/price_book": made_of.book.date,
         **budgets.params_of(run.budget_usd, spec.budget_usd),
     }
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.errors import PedigreeError, PriceError
+from experiments.following.settle import Ledger, frozen_book
 from experiments.ledger.settle import account, for_seconds, so_far, total, usd_per_second
-from experiments.prices import latest_book
+from experiments.prices import latest_book, read_book, write_book
 from experiments.records import Basis, Cost, Footprint, Hosts, Segment, Usage
-from tests.experiments.build import REGION, book, price, usage
+from tests.experiments.build import REGION, book, plan, price, usage
 
 START = datetime(2026, 10, 31, 22, 0, tzinfo=UTC)
 SPOT = price("ec2", "spot", "c5.xlarge", "0.07")
@@ -220,3 +222,15 @@ def test_a_spot_ledger_is_the_sum_of_its_segments(runs: list[tuple[int, bool]]) 
     ledger = settled(hosts(spot=True), used)
     compute = sum((item.usd for item in ledger.lines[:-1]), Decimal(0))
     assert abs(compute - billed * SPOT.usd / 3600) < Decimal("0.00000001")
+
+
+def test_a_book_written_while_a_run_goes_on_changes_nothing_of_it(tmp_path: Path) -> None:
+    old = [row for row in book().rows.values() if row.instance_type != "c5.xlarge"]
+    for date, usd in (("2026-10-01", "0.17"), ("2026-11-15", "0.16")):
+        write_book([*old, price("ec2", "instance", "c5.xlarge", usd)], tmp_path / f"{date}.csv")
+    launched = plan("plain", book=read_book(tmp_path / "2026-10-01.csv"))
+    newest = read_book(tmp_path / "2026-11-15.csv")
+    cost = Ledger(book=newest, cloud=Basis.BILLED).cost(launched, usage(3600))
+    assert cost.lines[0].usd == Decimal("0.17")
+    assert frozen_book(plan("plain", book=newest), newest) is newest
+    assert frozen_book(plan("plain"), newest) is newest, "its own book is gone"
