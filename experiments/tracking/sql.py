@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from experiments.tracking.tracker import Tracker
 
+_READ_ONLY = {"postgresql_readonly": True}
+"""Heeded by PostgreSQL alone; a sqlite file is opened with mode=ro."""
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -80,7 +82,7 @@ def read_runs(
         engine = _engine(uri)
         if engine is None:
             return None
-        with engine.connect() as connection:
+        with engine.connect().execution_options(**_READ_ONLY) as connection:
             found = _records(connection, columns, experiment, limit)
         engine.dispose()
         return found
