@@ -69,4 +69,10 @@ def _leave_early(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    try:
+        code = main(os.environ)
+    except SystemExit:  # of _leave_early
+        code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not held up by a thread in which a model's own code never ends

@@ -30,7 +30,6 @@ from serving.models.scripted import ScriptedModel, script_version
 from serving.models.stand_ins import PedigreeDefaults, ToolkitDefaults
 from serving.settings import Settings
 
-DRAIN_S = 25
 _REFUSALS_LOGGED_S = 1.0
 
 
@@ -136,7 +135,7 @@ def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> Drainin
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=settings.drain_s,
     )
     started = {"serving": model.version, "port": settings.port, **ready.facts}
     return DrainingServer(

@@ -28,6 +28,7 @@ class Settings:
     max_batch: int
     queue: int
     answer_timeout_s: float
+    drain_s: int
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Settings:
@@ -45,6 +46,7 @@ class Settings:
             answer_timeout_s=_number(
                 env, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 55, 1, _LONGEST_TIMEOUT_S
             ),
+            drain_s=_number(env, "PEDIGREE_DRAIN_S", 25, 1, _LONGEST_TIMEOUT_S),
         )
 
 

@@ -21,6 +21,7 @@ import uvicorn
 LINGER_S: Final = 0.3
 """How long a kept connection may stay silent before it is closed."""
 _STEP_S = 0.02
+_LONGEST_S = 5.0
 _SO_ATTACH_FILTER = 26
 # Classic BPF over the TCP header: load the flags (byte 13), drop the segment if SYN is set.
 _NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
@@ -63,14 +64,16 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _linger(self) -> None:
-        """Until every connection has gone, or those left have been silent for LINGER_S."""
+        """Until every connection has gone, or nothing new has come on one for LINGER_S."""
         quiet_until = time.monotonic() + LINGER_S
-        latest = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
-        while not self.force_exit and time.monotonic() < latest:
+        latest = time.monotonic() + _LONGEST_S
+        begun = set(self.server_state.tasks)
+        while self.server_state.connections and not self.force_exit:
             await asyncio.sleep(_STEP_S)
-            if self.server_state.tasks:
-                quiet_until = time.monotonic() + LINGER_S
-            elif not self.server_state.connections or time.monotonic() >= quiet_until:
+            now, tasks = time.monotonic(), set(self.server_state.tasks)
+            if tasks - begun:
+                begun, quiet_until = tasks, now + LINGER_S
+            if now >= min(quiet_until, latest):
                 return
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def test_answers_photos_until_it_is_stopped(server: Running) -> None:
         status, answer = server.post(encoded(drawn(colour, seed=3)))
         assert status == 200
         assert answer["predictions"][0]["label"] == name
+    with urllib.request.urlopen(server.url.replace("invocations", "metrics")) as found:
+        text = found.read().decode()
+    assert f"pedigree_batch_photos_count {len(COLOURS)}.0" in text
+    assert "process_resident_memory_bytes" in text
 
 
 def test_a_body_far_over_the_limit_still_gets_its_answer(server: Running) -> None:
@@ -177,6 +182,25 @@ def test_a_model_that_others_packed_is_served(tmp_path: Path) -> None:
         assert server.post(b"[3, 4]", "application/json") == (200, [3, 8])
         status, body = server.post(b"[null]", "application/json")
         assert (status, body["error"]["code"]) == (500, "model_code")
+
+
+def test_a_script_that_never_ends_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/inference.py").write_text(
+        "import time\ndef model_fn(folder): return None\n"
+        "def predict_fn(data, model): time.sleep(600)\n"
+    )
+    port = free_port()
+    server = start(tmp_path, port, {"PEDIGREE_DRAIN_S": "1"})
+    assert server.stdout is not None
+    server.stdout.readline()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+        head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        link.sendall(head + b"content-length: 3\r\n\r\n[1]")
+        time.sleep(0.2)
+        started = time.monotonic()
+        code, _, err = stopped(server)
+    assert (code, err) == (0, "") and time.monotonic() - started < 8
 
 
 def test_a_script_that_cannot_start_ends_with_its_trace(tmp_path: Path) -> None:
