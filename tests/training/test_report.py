@@ -118,3 +118,39 @@ def test_lines_of_several_threads_stay_whole() -> None:
     for thread in threads:
         thread.join()
     assert [event["seq"] for event in events(stream.getvalue())] == list(range(1, 201))
+
+
+def test_another_program_goes_on_in_the_account_of_one_that_died(tmp_path: Path) -> None:
+    with reporter(tmp_path)[0] as first:
+        first.metric("valid/top1", 0.5)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"v": 1, "event": "met')
+    stream = io.StringIO()
+    clock: Callable[[], float] = lambda: 7.0  # noqa: E731
+    with Reporter(
+        tmp_path, host="algo-1", leads=True, stream=stream, clock=clock, resume=True
+    ) as second:
+        assert second.result("failed", "killed")
+    found = events((tmp_path / "events.jsonl").read_text())
+    assert [(event["event"], event["seq"]) for event in found] == [("metric", 1), ("result", 2)]
+    with Reporter(
+        tmp_path, host="algo-1", leads=True, stream=stream, clock=clock, resume=True
+    ) as third:
+        assert not third.result("failed", "again"), "its own account stands"
+
+
+def test_trials_and_checkpoints_are_events() -> None:
+    report, stream = reporter(None)
+    report.trial(
+        3, settings={"epochs": 2}, metrics={"valid/loss": 0.5, "x": float("nan")}, best=True
+    )
+    report.checkpoint(12)
+    trial, checkpoint = events(stream.getvalue())
+    assert (trial["number"], trial["settings"], trial["best"]) == (3, {"epochs": 2}, True)
+    assert trial["metrics"] == {"valid/loss": 0.5} and checkpoint["step"] == 12
+
+
+def test_a_metric_of_before_keeps_its_time() -> None:
+    report, stream = reporter(None)
+    report.metric("valid/top1", 0.5, step=1, at=12.3456)
+    assert events(stream.getvalue())[0]["t"] == 12.346

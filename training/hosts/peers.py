@@ -121,16 +121,20 @@ class Leader:
                 self._strangers.append(Channel.on(self._listener.accept()[0]))
         except BlockingIOError:
             pass
-        del self._strangers[:-_MOST_STRANGERS]
+        for channel in self._strangers[:-_MOST_STRANGERS]:
+            channel.close()
         for channel in list(self._strangers):
-            for message in channel.receive():
+            for message in channel.receive() if not channel.closed else ():
                 number, job = message.get("rank"), message.get("job")
                 if job != self._job or not isinstance(number, int):
                     continue
                 if 0 < number < len(self._ranks):
                     rank = Rank(number=number, host=str(message.get("host"))[:100])
                     self._links[number] = _Link(channel, rank, now)
-            if channel.closed or any(link.channel is channel for link in self._links.values()):
+            if any(link.channel is channel for link in self._links.values()):
+                self._strangers.remove(channel)
+            elif channel.closed:
+                channel.close()
                 self._strangers.remove(channel)
 
     def tell_end(self, cause: Cause | None) -> None:
@@ -139,8 +143,8 @@ class Leader:
 
     def close(self) -> None:
         self._listener.close()
-        for link in self._links.values():
-            link.channel.close()
+        for channel in [*self._strangers, *(link.channel for link in self._links.values())]:
+            channel.close()
 
 
 class Follower:

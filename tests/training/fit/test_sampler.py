@@ -1,7 +1,7 @@
 """Every photo in one batch of one host, in an order that the seed and the epoch alone decide."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.fit.sampler import Share, epoch_shares, steps_in_epoch
@@ -13,6 +13,7 @@ def shares(photos: int, batch: int, world: int, rank: int, skip: int = 0) -> lis
     return list(epoch_shares(photos, batch_size=batch, seed=3, epoch=2, cluster=cluster, skip=skip))
 
 
+@settings(deadline=None)
 @given(photos=st.integers(1, 60), batch=st.integers(1, 20), world=st.integers(1, 5))
 def test_every_photo_counts_once_over_all_hosts(photos: int, batch: int, world: int) -> None:
     parts = [shares(photos, batch, world, rank) for rank in range(world)]
