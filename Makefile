@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: bench-training bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
+.PHONY: bench-localaws bench-training bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -48,6 +48,10 @@ bench-serving: install
 
 bench-lambda: install
 	$(BIN)/python benchmarks/front.py
+
+# AWS on this machine beside plain moto; about three minutes.
+bench-localaws: install
+	$(BIN)/python benchmarks/localaws.py
 
 # A month of requests, the chunks against one by one, and against SimPy where SIMPY names a Python that has it.
 SIMPY ?=
