@@ -99,6 +99,13 @@ _SERVING = (
         type=click.IntRange(0, 100),
         help="Keep this share of questions and answers in the bucket.  [default: 0]",
     ),
+    click.option(
+        "--serverless-memory-mb",
+        type=int,
+        help="Make the endpoint serverless with this memory: paid by the request, cold after a"
+        " pause, no canary.  [default: instances]",
+    ),
+    click.option("--serverless-concurrency", type=int, help="Its most requests at once."),
 )
 _ROLLOUT = (
     click.option(
@@ -178,6 +185,8 @@ def settings(options: Mapping[str, Any], *, app: str, stage: str) -> ServingSett
         "provisioned_concurrency",
         "memory_mb",
         "capture_percent",
+        "serverless_memory_mb",
+        "serverless_concurrency",
     )
     return ServingSettings(app=app, stage=stage, **_given(options, *names))
 

@@ -170,15 +170,24 @@ def _endpoint_config(release: Release, foundation: Foundation) -> Params:
     variant = {
         "VariantName": VARIANT,
         "ModelName": release.model_name,
-        "InitialInstanceCount": release.settings.min_instances,
-        "InstanceType": release.settings.instance_type,
         "InitialVariantWeight": 1.0,
+        **_capacity(release.settings),
     }
     return {
         "EndpointConfigName": release.model_name,
         "ProductionVariants": [variant],
         "Tags": _release_tags(release),
         **_capture(release.settings, foundation),
+    }
+
+
+def _capacity(settings: ServingSettings) -> Params:
+    if settings.is_serverless:
+        memory, most = settings.serverless_memory_mb, settings.serverless_concurrency
+        return {"ServerlessConfig": {"MemorySizeInMB": memory, "MaxConcurrency": most}}
+    return {
+        "InitialInstanceCount": settings.min_instances,
+        "InstanceType": settings.instance_type,
     }
 
 

@@ -11,6 +11,8 @@ from experiments.records import Basis, Cost, CostLine
 
 _MB_PER_GB = Decimal(1024)
 _BYTES_PER_GB = Decimal(1024**3)
+SERVERLESS = "serverless_gb_second"
+"""The price book's word for a serverless endpoint's rate; the book that ships has no such row."""
 _MILLION = Decimal(1_000_000)
 _REQUESTS = "requests, which are 0 without traffic"
 _VOLUME = "the instances' storage volumes and the data through them"
@@ -19,10 +21,11 @@ _LOGS = "log ingestion"
 
 @dataclass(frozen=True, kw_only=True)
 class Requests:
-    """A month's traffic: how many, and what Lambda bills for each."""
+    """A month's traffic: how many, what Lambda bills for each, and how long the model works."""
 
     per_month: Decimal
     billed_ms: int
+    model_ms: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class Standing:
     stored_bytes: int
     alarms: int = 0
     requests: Requests | None = None
+    serverless_memory_mb: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +60,11 @@ def monthly(standing: Standing, *, region: str, book: PriceBook, basis: Basis) -
 
 
 def _month(standing: Standing, instances: int, region: str, book: PriceBook, basis: Basis) -> Cost:
-    hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
-    item = f"{instances} x {standing.instance_type}"
-    lines = [line(item, instances * HOURS_PER_MONTH, hosting)]
+    lines = []
+    if not standing.serverless_memory_mb:
+        hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
+        item = f"{instances} x {standing.instance_type}"
+        lines.append(line(item, instances * HOURS_PER_MONTH, hosting))
     if standing.provisioned_concurrency:
         lines.append(_warm_month(standing, region, book))
     if standing.stored_bytes:
@@ -79,10 +85,16 @@ def _request_lines(standing: Standing, region: str, book: PriceBook) -> list[Cos
     count, ms = standing.requests.per_month, standing.requests.billed_ms
     warm = "provisioned_duration_gb_second" if standing.provisioned_concurrency else "gb_second"
     seconds = count * ms / 1000 * standing.memory_mb / _MB_PER_GB
-    return [
+    lines = [
         line(f"{count:,.0f} requests", count, book.find("lambda", "request", region), per=_MILLION),
         line(f"{ms} ms of the function for each", seconds, book.find("lambda", warm, region)),
     ]
+    if memory := standing.serverless_memory_mb:
+        rate = book.find("sagemaker", SERVERLESS, region)
+        ms = standing.requests.model_ms or ms
+        seconds = count * ms / 1000 * memory / _MB_PER_GB
+        lines.append(line(f"{ms} ms of {memory} MB of the endpoint for each", seconds, rate))
+    return lines
 
 
 def _warm_month(standing: Standing, region: str, book: PriceBook) -> CostLine:
@@ -95,8 +107,10 @@ def _warm_month(standing: Standing, region: str, book: PriceBook) -> CostLine:
 
 def standing_usd_per_hour(standing: Standing, *, region: str, book: PriceBook) -> Decimal:
     """What is paid in an hour without a single call: the fewest instances and the warm functions."""
-    hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
-    usd = standing.min_instances * hosting.usd
+    usd = Decimal(0)
+    if not standing.serverless_memory_mb:
+        hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
+        usd = standing.min_instances * hosting.usd
     if standing.provisioned_concurrency:
         usd += _warm_month(standing, region, book).usd / HOURS_PER_MONTH
     return usd

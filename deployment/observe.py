@@ -31,7 +31,13 @@ _ALARM_MEMBERS = (
     "TreatMissingData",
     "ActionsEnabled",
 )
-_VARIANT_MEMBERS = ("VariantName", "ModelName", "InstanceType", "InitialInstanceCount")
+_VARIANT_MEMBERS = (
+    "VariantName",
+    "ModelName",
+    "InstanceType",
+    "InitialInstanceCount",
+    "ServerlessConfig",
+)
 
 
 def observe(cloud: Cloud, wanted: Wanted) -> Observed:
@@ -130,11 +136,17 @@ def _endpoint(cloud: Cloud, settings: ServingSettings) -> EndpointSeen | None:
     return EndpointSeen(
         status=answer["EndpointStatus"],
         config_name=pending.get("EndpointConfigName") or answer["EndpointConfigName"],
-        instance_type=variants[0]["InstanceType"] if variants else "",
-        initial_instances=variants[0]["InitialInstanceCount"] if variants else 0,
+        instance_type=(variants[0]["InstanceType"] or "") if variants else "",
+        initial_instances=(variants[0]["InitialInstanceCount"] or 0) if variants else 0,
+        serverless_memory_mb=_serverless_mb(variants),
         instances=_running(answer),
         reason=answer.get("FailureReason", ""),
     )
+
+
+def _serverless_mb(variants: list[dict[str, Any]]) -> int:
+    config = (variants[0] if variants else {}).get("ServerlessConfig") or {}
+    return int(config.get("MemorySizeInMB", 0))
 
 
 def _running(endpoint: Seen) -> int:

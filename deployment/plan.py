@@ -110,6 +110,7 @@ def standing(wanted: Wanted, observed: Observed | None = None) -> Standing:
         memory_mb=settings.memory_mb,
         stored_bytes=stored,
         alarms=len(wanted.alarms),
+        serverless_memory_mb=settings.serverless_memory_mb,
     )
 
 
@@ -134,6 +135,7 @@ def _before(
         stored_bytes=seen.stored_bytes,
         alarms=len(seen.alarms),
         requests=requests,
+        serverless_memory_mb=seen.endpoint.serverless_memory_mb,
     )
     try:
         return monthly(now, region=wanted.foundation.region, book=prices, basis=basis), ()
@@ -156,7 +158,7 @@ def _notes(wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis) -> t
         f"without a single request it costs {money(hour)} an hour",
         f"1,000 predictions cost {money(1000 * each)} more in Lambda, at {ASSUMED_MS} ms each",
     ]
-    if settings.min_instances == 1:
+    if settings.min_instances == 1 and not settings.is_serverless:
         notes.append("with one instance, a failure of it is a gap until AWS has replaced it")
     if basis is Basis.BILLED:
         notes.append(

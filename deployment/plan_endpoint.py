@@ -164,6 +164,15 @@ def _create(wanted: Wanted, why: str) -> Step:
 
 def _update(wanted: Wanted, seen: Observed, endpoint: EndpointSeen, *, back: bool) -> Step:
     """The instance count that scaling has arrived at survives (RetainAllVariantProperties)."""
+    if bool(endpoint.serverless_memory_mb) is not wanted.settings.is_serverless:
+        raise ReleaseError(
+            f"endpoint {wanted.settings.name} is"
+            f" {'serverless' if endpoint.serverless_memory_mb else 'made of instances'}, and one kind"
+            " does not become the other",
+            fix="promote it to another --stage, or take this one down first: `pedigree teardown`",
+        )
+    if wanted.settings.is_serverless:
+        return _update_serverless(wanted, endpoint, back=back)
     if seen.alarming and not back:
         raise ReleaseError(
             f"alarm {seen.alarming[0]} is on: AWS would roll the update back at once",
@@ -182,6 +191,19 @@ def _update(wanted: Wanted, seen: Observed, endpoint: EndpointSeen, *, back: boo
     limit_s = ENDPOINT_LIMIT_S + wanted.rollout.limit_s
     wait = _serving(wanted.settings.name, wanted.release.model_name, limit_s=limit_s)
     return _sagemaker("update_endpoint", params, why, Phase.MODEL, wait)
+
+
+def _update_serverless(wanted: Wanted, endpoint: EndpointSeen, *, back: bool) -> Step:
+    """AWS knows no canary and no alarms here: only golden photos can send a bad model back."""
+    if not wanted.release.golden and not back:
+        raise ReleaseError(
+            "AWS rolls no serverless endpoint back by alarm, and this release has no golden photos",
+            fix="promote a run whose test photos are in the bucket, or serve it on instances",
+        )
+    name, config = wanted.settings.name, wanted.release.model_name
+    params = {"EndpointName": name, "EndpointConfigName": config}
+    why = f"the endpoint serves {endpoint.config_name}; serverless: all at once, without alarms"
+    return _sagemaker("update_endpoint", params, why, Phase.MODEL, _serving(name, config))
 
 
 def _settle(name: str, config: str) -> Step:
@@ -215,7 +237,9 @@ def _gone(name: str) -> Step:
 
 
 def scaling_steps(wanted: Wanted, seen: Observed) -> list[Step]:
-    """Let the endpoint scale. Both requests replace what is there."""
+    """Let the endpoint scale. Both requests replace what is there. Serverless scales by itself."""
+    if wanted.settings.is_serverless:
+        return []
     steps = []
     settings = wanted.settings
     if seen.scalable_target is None or not agrees(wanted.scalable_target, seen.scalable_target):

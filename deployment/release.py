@@ -86,8 +86,11 @@ def content_digest(
 ) -> str:
     """Eight hex digits that name what is served and how."""
     how = asdict(settings)
-    if not settings.capture_percent:  # so that releases from before it was a setting keep their id
+    # What is not used does not count: releases from before these were settings keep their ids.
+    if not settings.capture_percent:
         del how["capture_percent"]
+    if not settings.is_serverless:
+        del how["serverless_memory_mb"], how["serverless_concurrency"]
     content = [how, model_digest, function_digest, image]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -23,6 +23,7 @@ class EndpointSeen:
     instance_type: str
     initial_instances: int
     instances: int
+    serverless_memory_mb: int = 0
     reason: str = ""
 
 

@@ -40,6 +40,9 @@ class ServingSettings:
         an answer (504) and not a broken call.
     `allowed_origins`: origins that a browser may call the function from.
     `capture_percent`: the share of questions and answers that SageMaker keeps in the bucket.
+    `serverless_memory_mb`: above 0 the endpoint is serverless with this memory: no instances, no
+        scaling, paid by the request, cold after a pause. `serverless_concurrency`: its most requests
+        at once.
     """
 
     app: str
@@ -57,11 +60,14 @@ class ServingSettings:
     endpoint_read_timeout_s: int = 20
     allowed_origins: tuple[str, ...] = ()
     capture_percent: int = 0
+    serverless_memory_mb: int = 0
+    serverless_concurrency: int = 5
 
     def __post_init__(self) -> None:
         self._check_names()
         self._check_instances()
         self._check_function()
+        self._check_serverless()
 
     def _check_names(self) -> None:
         for what, value, longest in (
@@ -95,6 +101,29 @@ class ServingSettings:
             )
         if min(self.scale_in_cooldown_s, self.scale_out_cooldown_s) < 0:
             raise SpecError("a cooldown is below 0", fix="give seconds: 0 or more")
+
+    def _check_serverless(self) -> None:
+        if not self.is_serverless:
+            return
+        if self.serverless_memory_mb not in range(1024, 6145, 1024):
+            raise SpecError(
+                f"a serverless endpoint of {self.serverless_memory_mb} MB is not offered",
+                fix="use 1024, 2048, 3072, 4096, 5120 or 6144",
+            )
+        if not 1 <= self.serverless_concurrency <= 200:
+            raise SpecError(
+                f"serverless_concurrency {self.serverless_concurrency} is not offered",
+                fix="use 1 to 200",
+            )
+        if self.capture_percent:
+            raise SpecError(
+                "a serverless endpoint captures no answers", fix="leave capture_percent at 0"
+            )
+
+    @property
+    def is_serverless(self) -> bool:
+        """Whether the endpoint has no instances of its own."""
+        return self.serverless_memory_mb > 0
 
     def _check_function(self) -> None:
         if not 0 <= self.provisioned_concurrency <= self.reserved_concurrency:

@@ -10,7 +10,7 @@ from deployment.gates.gate import Gate
 from deployment.gates.golden import LabelledPhoto, fetch, golden_gate, pick
 from deployment.gates.latency import Latency, latency_gate, measure
 from deployment.gates.predictions import Prediction, optional_predictions, right
-from deployment.gates.price import Traffic, price_gate, traffic_price
+from deployment.gates.price import Traffic, other_kind, price_gate, traffic_price
 from deployment.gates.significance import Mode, Question, Verdict, judge, pair
 from deployment.gates.trial import Trial, vcpus
 from deployment.settings import ServingSettings
@@ -76,21 +76,36 @@ class Examiner:
         photos = fetch(self.cloud, bucket, record.dataset_digest, pick(predictions))
         compared = self._compared(predictions, fault, model_digest, live)
         measured, latency = self._run(archive, settings, photos)
+        model_ms = latency.p50_ms if latency else _UNMEASURED_MS
+        priced = self._priced(settings, model_ms, len(archive))
+        return Examination(gates=(compared, *measured, priced), golden=photos)
+
+    def _priced(self, settings: ServingSettings, model_ms: float, stored_bytes: int) -> Gate:
+        traffic = self.demands.traffic
         price = traffic_price(
             settings,
-            self.demands.traffic,
-            model_ms=latency.p50_ms if latency else _UNMEASURED_MS,
-            stored_bytes=len(archive),
+            traffic,
+            model_ms=model_ms,
+            stored_bytes=stored_bytes,
             region=self.cloud.region,
             book=self.book,
         )
-        priced = price_gate(
+        other = other_kind(
+            settings,
+            traffic,
             price,
-            self.demands.traffic,
+            model_ms=model_ms,
+            stored_bytes=stored_bytes,
+            region=self.cloud.region,
+            book=self.book,
+        )
+        return price_gate(
+            price,
+            traffic,
             max_month_usd=self.demands.max_month_usd,
             max_per_1000_usd=self.demands.max_per_1000_usd,
+            other=other,
         )
-        return Examination(gates=(compared, *measured, priced), golden=photos)
 
     def _compared(
         self,
@@ -115,7 +130,7 @@ class Examiner:
     def _run(
         self, archive: bytes, settings: ServingSettings, photos: Sequence[LabelledPhoto]
     ) -> tuple[tuple[Gate, ...], Latency | None]:
-        wanted = vcpus(settings.instance_type)
+        wanted = 1 if settings.is_serverless else vcpus(settings.instance_type)
         limit = self.demands.max_p99_ms
         try:
             with self.trial(archive, wanted) as served:
@@ -129,7 +144,7 @@ class Examiner:
             latency,
             cores=cores,
             wanted_cores=wanted,
-            target=settings.instance_type,
+            target="a serverless endpoint" if settings.is_serverless else settings.instance_type,
             max_p99_ms=limit,
         )
         return (golden, timed), latency

@@ -47,7 +47,7 @@ class Artifact:
 
     @contextmanager
     def serve(self, archive: bytes, cores: int) -> Iterator[Asks]:
-        assert archive.startswith(b"\x1f\x8b") and cores == 2
+        assert archive.startswith(b"\x1f\x8b") and cores in (1, 2)
         yield self
 
 

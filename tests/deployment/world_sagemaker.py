@@ -79,7 +79,7 @@ class Endpoints:
             "EndpointStatus": "Creating",
             "next": EndpointConfigName,
             "ready_at": self.moment.seconds + CREATE_S,
-            "instances": config["ProductionVariants"][0]["InitialInstanceCount"],
+            "instances": _initial(config),
         }
         return {}
 
@@ -87,22 +87,24 @@ class Endpoints:
         self,
         EndpointName: str,
         EndpointConfigName: str,
-        RetainAllVariantProperties: bool,
-        DeploymentConfig: dict[str, Any],
+        RetainAllVariantProperties: bool = False,
+        DeploymentConfig: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         endpoint = self._settled(EndpointName)
+        DeploymentConfig = DeploymentConfig or {}
         self._check_rollout(DeploymentConfig, endpoint["instances"])
         config = _get(self.configs, EndpointConfigName, "endpoint configuration")
         if endpoint["EndpointStatus"] != "InService":
             raise Refused("ValidationException", "Cannot update in-progress endpoint")
         if not RetainAllVariantProperties:
-            endpoint["instances"] = config["ProductionVariants"][0]["InitialInstanceCount"]
+            endpoint["instances"] = _initial(config)
         later = {"next": EndpointConfigName, "ready_at": self.moment.seconds + UPDATE_S}
         endpoint.update({"EndpointStatus": "Updating", **later, "rollout": DeploymentConfig})
         return {}
 
     def _check_rollout(self, how: dict[str, Any], instances: int) -> None:
-        size = how["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"].get("CanarySize")
+        routing = how.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
+        size = routing.get("CanarySize")
         if size is not None and 2 * size["Value"] > instances:
             raise Refused("ValidationException", "CanarySize is over 50% of the instances")
         for alarm in how.get("AutoRollbackConfiguration", {}).get("Alarms", []):
@@ -196,6 +198,10 @@ class Endpoints:
         endpoint["EndpointConfigName"] = endpoint["serving"] = endpoint["next"]
         endpoint.pop("FailureReason", None)
         return endpoint
+
+
+def _initial(config: dict[str, Any]) -> int:
+    return int(config["ProductionVariants"][0].get("InitialInstanceCount", 0))
 
 
 def _get(table: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
