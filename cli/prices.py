@@ -102,11 +102,13 @@ def _overview(book: PriceBook) -> None:
 @click.option(
     "--into", type=click.Path(path_type=Path, file_okay=False), help="Folder of the new book."
 )
+@click.option("--spot/--no-spot", default=True, show_default=True, help="Ask EC2 for spot quotes.")
 @cloud_option
-def refresh(regions: tuple[str, ...], into: Path | None, cloud_name: str) -> int:
+def refresh(regions: tuple[str, ...], into: Path | None, spot: bool, cloud_name: str) -> int:
     """Read AWS's Price List into a new dated book; interrupted, it goes on where it was.
 
-    Reading prices is free and needs the permission pricing:GetProducts. Old books stay as they are.
+    Reading is free; it needs the permissions pricing:GetProducts and ec2:DescribeSpotPriceHistory. Old
+    books stay as they are.
     """
     from cli import show as out
     from experiments.errors import CloudError
@@ -126,12 +128,32 @@ def refresh(regions: tuple[str, ...], into: Path | None, cloud_name: str) -> int
     cloud = space.open_cloud("aws", reading.API_REGION)
     reading.fetch(cloud, wanted, pages, report=lambda name, n: out.say(f"{name}: {n} pages"))
     found = reading.read_pages(wanted, pages)
-    write_book(reading.merged(before, found, wanted), target)
+    rows = reading.merged(before, found, wanted)
+    write_book(_with_spot(rows, regions or REGIONS, space) if spot else rows, target)
     shutil.rmtree(pages)
     out.say(f"{len(found.rows)} prices of {found.products} products are in {target}")
     out.say(f"{found.not_held} products are of kinds that no book holds (Windows, reserved, ...)")
     out.say(f"see what changed: pedigree prices diff {before.date} {today}")
     return 0
+
+
+def _with_spot(
+    rows: tuple[Price, ...], regions: Sequence[str], space: Workspace
+) -> tuple[Price, ...]:
+    """The rows with the spot quotes of the moment, for every type that training runs on."""
+    from experiments.forecast.what_if import fits
+    from experiments.pricing.spot import spot_quotes, with_quotes
+
+    for region in regions:
+        kinds = [
+            row.instance_type
+            for row in rows
+            if (row.service, row.component, row.region) == ("ec2", "instance", region)
+            and fits(row.instance_type)
+        ]
+        cloud = space.open_cloud("aws", region)
+        rows = with_quotes(rows, spot_quotes(cloud, kinds, now=datetime.now(tz=UTC)))
+    return rows
 
 
 @prices.command()

@@ -68,12 +68,13 @@ def candidates(
         found += [
             replace(first, launcher="ec2", instance_type=kind, count=1, spot=spot)
             for kind in book.instance_types("ec2", component, first.region)
-            if _fits(kind)
+            if fits(kind)
         ]
     return list(dict.fromkeys(found))
 
 
-def _fits(kind: str) -> bool:
+def fits(kind: str) -> bool:
+    """Whether an EC2 type is one that training would be sent to; see `candidates`."""
     inside = hardware(kind)
     return bool(
         inside

@@ -2,20 +2,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.contract import faults
 from experiments.errors import CloudError, PriceError
 from experiments.prices import PriceBook, book_of, latest_book, read_book, write_book
 from experiments.pricing.diff import changes
 from experiments.pricing.products import read_product
 from experiments.pricing.queries import REGIONS, queries
 from experiments.pricing.refresh import fetch, merged, read_pages
-from tests.experiments.build import book, price
+from experiments.pricing.spot import spot_quotes, with_quotes
+from experiments.records import Call
+from tests.experiments.build import NOW, book, price
 from tests.experiments.pricing.price_list import FakePriceList, linux, product
 
 RECORDED = json.loads(Path(__file__).with_name("recorded.json").read_text(encoding="utf-8"))
@@ -268,3 +273,55 @@ def test_what_the_book_does_not_hold_is_refused_by_name() -> None:
     for region in REGIONS:
         with pytest.raises(PriceError, match=f"serverless_4gb_second in {region}"):
             shipped.find("sagemaker", "serverless_4gb_second", region)
+
+
+class SpotMarket(FakePriceList):
+    """EC2 as far as it quotes spot prices."""
+
+    def pages(self, service: str, operation: str, member: str, **params: Any) -> list[Any]:
+        wrong = faults(Call(service=service, operation=operation, params=params, why=""))
+        assert not wrong, wrong
+        assert (service, operation, member) == (
+            "ec2",
+            "describe_spot_price_history",
+            "SpotPriceHistory",
+        )
+        self.calls.append(params)
+        quotes = [
+            ("c5.xlarge", "us-east-1a", "0.0700", 0),
+            ("c5.xlarge", "us-east-1b", "0.0900", 0),
+            ("c5.xlarge", "us-east-1b", "0.0100", 9),  # older than the one above
+            ("c5.xlarge", "us-east-1c", "0.0800", 0),
+            ("c4.xlarge", "us-east-1a", "0.0500", 0),
+            ("c4.xlarge", "us-east-1b", "0.0600", 0),
+        ]
+        return [
+            {
+                "InstanceType": kind,
+                "AvailabilityZone": zone,
+                "SpotPrice": usd,
+                "Timestamp": NOW - timedelta(hours=hours),
+                "ProductDescription": "Linux/UNIX",
+            }
+            for kind, zone, usd, hours in quotes
+            if kind in params["InstanceTypes"]
+        ]
+
+
+def test_spot_quotes_are_the_middle_zone_of_the_moment() -> None:
+    market = SpotMarket(products={})
+    known = latest_book().instance_types("ec2", "instance", "us-west-2")
+    kinds = ["c5.xlarge", "c4.xlarge", *[kind for kind in known if kind[:2] not in ("c4", "c5")]]
+    quotes = spot_quotes(market, kinds, now=NOW)
+    assert len(market.calls) == 2, "a hundred types at once"
+    assert len(kinds) > 100
+    assert {q.instance_type: str(q.usd) for q in quotes} == {
+        "c4.xlarge": "0.0600",
+        "c5.xlarge": "0.0800",
+    }
+    assert {q.grade for q in quotes} == {"quote"}
+    old = [price("ec2", "spot", kind, "1") for kind in ("c5.xlarge", "m5.large")]
+    rows = with_quotes([*book().rows.values(), *old], quotes)
+    spot = {row.instance_type: str(row.usd) for row in rows if row.component == "spot"}
+    assert spot == {"m5.large": "1", "c4.xlarge": "0.0600", "c5.xlarge": "0.0800"}
+    assert sum(row.component == "instance" for row in rows) == 2
