@@ -62,7 +62,7 @@ def test_without_golden_photos_nothing_could_send_it_back_so_it_is_refused() -> 
 
 def test_one_kind_is_not_changed_into_the_other() -> None:
     world = World()
-    promote(world, run(world, "first"))
+    promote(world, scored_run(world, "first"))
     with pytest.raises(ReleaseError, match="is made of instances, and one kind does not become the other"):
         serverless(world, "second")
 
@@ -90,7 +90,7 @@ def test_the_cheaper_kind_is_named_with_the_difference() -> None:
     assert quiet == (
         "serverless of 2048 MB would cost $8.30 a month, $83.88 less, with cold starts"
     )
-    assert "more" in recommended(settings(), 3_000_000, with_rate())
+    assert "more" in recommended(settings(max_instances=1), 3_000_000, with_rate())
     assert "more" in recommended(HOW, 1000, with_rate())
     assert recommended(settings(), 1000, BOOK).startswith(
         "serverless of 2048 MB is not compared: no price for sagemaker serverless_gb_second"
