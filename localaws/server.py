@@ -19,6 +19,8 @@ from localaws.clock import Clock, Timer
 from localaws.faults.book import FaultBook
 from localaws.faults.gate import Gate
 from localaws.metrics.service import CloudWatch
+from localaws.hosts.egress import serve_proxy
+from localaws.hosts.network import Door
 from localaws.pages import Mount, Pages
 from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects
@@ -46,6 +48,7 @@ class Parts:
     records: Records
     settings: Settings
     watch: CloudWatch
+    door: Door
 
 
 class Service(Protocol):
@@ -94,6 +97,7 @@ class Cloud:
             records=records,
             settings=settings,
             watch=watch,
+            door=Door(port=settings.port, accept=server.also_accept, egress=serve_proxy),
         )
         self.request_log = RequestLog()
         self.faults = FaultBook()
@@ -204,7 +208,7 @@ def standard_services(parts: Parts) -> Sequence[Service]:
     from localaws.sagemaker.service import SageMaker
     from localaws.scaling.service import Autoscaling
 
-    processes = Processes(parts.settings.state_dir)
+    processes = Processes(parts.settings.state_dir, parts.door)
     shared: dict[str, Any] = {
         "store": parts.store,
         "clock": parts.clock,

@@ -34,6 +34,7 @@ class Launch:
     mounts: Mapping[str, Path]
     hostname: str | None = None
     hosts: Mapping[str, str]
+    join: Sequence[int] = ()
 
 
 def in_namespaces(launch: Launch) -> Launch:
@@ -43,7 +44,7 @@ def in_namespaces(launch: Launch) -> Launch:
         hosts_file = launch.scratch / "hosts"
         known = {"localhost": "127.0.0.1", **launch.hosts}
         hosts_file.write_text("".join(f"{address} {name}\n" for name, address in known.items()))
-    if not launch.mounts and hosts_file is None and launch.hostname is None:
+    if not (launch.mounts or hosts_file or launch.hostname or launch.join):
         return replace(launch, argv=_by_shell(launch.argv))
     (launch.scratch / "view").mkdir(exist_ok=True)
     view = {
@@ -52,6 +53,7 @@ def in_namespaces(launch: Launch) -> Launch:
         "hosts_file": None if hosts_file is None else str(hosts_file),
         "cwd": str(launch.cwd),
         "scratch": str(launch.scratch / "view"),
+        "join": list(launch.join),
     }
     argv = [*BARE_PYTHON, str(_SANDBOX), json.dumps(view), *launch.argv]
     return replace(launch, argv=argv, cwd=Path("/"))

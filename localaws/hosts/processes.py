@@ -36,6 +36,7 @@ from localaws.hosts.isolation import (
     probe,
 )
 from localaws.hosts.linepump import pump_lines
+from localaws.hosts.network import Door, Network, NetworkRefused
 from localaws.hosts.reaper import GRACE_S, MARK_VARIABLE, end_all, kill_marked, signal_group
 
 OnLine = Callable[[str, str], None]
@@ -144,7 +145,8 @@ class Processes:
     `isolation` says how they are kept apart and `isolation_reason` why it is so.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, door: Door | None = None) -> None:
+        self._door = door
         self._root = state_dir.resolve() / "processes"
         shutil.rmtree(self._root, ignore_errors=True)
         self._root.mkdir(parents=True)
@@ -153,6 +155,7 @@ class Processes:
         self._lock = threading.Lock()
         self._live: dict[int, tuple[Process, Path]] = {}
         self._closed = False
+        self._networks_refused = False
         self.isolation, self.isolation_reason = probe(self._root / "probe")
         self._reaper = subprocess.Popen(
             [*BARE_PYTHON, str(_REAPER), self._server],
@@ -174,6 +177,7 @@ class Processes:
         mounts: Mapping[str, Path] | None = None,
         hostname: str | None = None,
         hosts: Mapping[str, str] | None = None,
+        network: Network | None = None,
         pass_fds: Sequence[int] = (),
         keep_children: bool = False,
     ) -> Process:
@@ -182,7 +186,8 @@ class Processes:
         env: added to PATH (this venv first), HOME, TMPDIR, LANG; nothing else is inherited.
         on_line: called with (``stdout`` or ``stderr``, line without its newline), from one thread;
             None discards the output. A line over 256 KiB arrives in pieces.
-        mounts: absolute path inside -> folder outside. hosts: name -> address.
+        mounts: absolute path inside -> folder outside. hosts: name -> address. network: one of
+            `open_network`, to run in.
         keep_children: what the program left running lives on after it (until stop or close).
         A program that does not exist ends with status 127 and says so on stderr.
         """
@@ -196,16 +201,32 @@ class Processes:
             mounts={inside: outside.resolve() for inside, outside in (mounts or {}).items()},
             hostname=hostname,
             hosts=hosts or {},
+            join=network.fds if network is not None else (),
         )
         with self._lock:
             if self._closed:
                 raise RuntimeError("localaws is going down and starts no more processes")
-            popen = self._open(launch, piped=on_line is not None, pass_fds=pass_fds)
+            fds = (*pass_fds, *launch.join)
+            popen = self._open(launch, piped=on_line is not None, pass_fds=fds)
             process = Process(
                 popen, mark=mark, on_line=on_line, on_end=self._forget, keep_children=keep_children
             )
             self._live[popen.pid] = (process, scratch)
         return process
+
+    def open_network(self, *, outside: bool) -> Network | None:
+        """A network for the hosts of one job, to be closed after it; None where there is none.
+
+        outside: whether programs in it may fetch from elsewhere, by `proxy_env`.
+        """
+        if self.isolation != "namespaces" or self._door is None or self._networks_refused:
+            return None
+        try:
+            return self._door.open(outside=outside)
+        except NetworkRefused as refusal:
+            self._networks_refused = True
+            _log.warning("jobs share this machine's network: %s", refusal)
+            return None
 
     def close(self, grace_s: float = GRACE_S) -> None:
         """End every process (SIGTERM, `grace_s`, SIGKILL) and the reaper; once is enough."""

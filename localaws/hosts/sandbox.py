@@ -2,7 +2,8 @@
 
 Runs as ``python -I -S sandbox.py VIEW PROGRAM ARGUMENT...`` (Linux only), standard library only.
 VIEW is JSON: ``{"mounts": {"/opt/ml": "/real/folder"}, "hostname": "algo-1"|null,
-"hosts_file": path|null, "cwd": path, "scratch": empty folder}``. The mounts live in a mount
+"hosts_file": path|null, "cwd": path, "scratch": empty folder, "join": [descriptor...]}``, the last being
+inherited namespaces to enter first: a user's, if any, and a network's. The mounts live in a mount
 namespace of the process, so nothing is created on the real file system and nothing outlives it.
 """
 
@@ -28,6 +29,13 @@ def _call(what: str, result: int) -> None:
 def _mount(source: str, target: str, kind: str | None, flags: int) -> None:
     names = [None if name is None else os.fsencode(name) for name in (source, target, kind)]
     _call(f"mount {source} on {target}", _libc.mount(*names, ctypes.c_ulong(flags), None))
+
+
+def join(descriptors: list[int]) -> None:
+    """Enter namespaces that somebody else made."""
+    for descriptor in descriptors:
+        _call("setns", _libc.setns(descriptor, 0))
+        os.close(descriptor)
 
 
 def enter_namespaces() -> None:
@@ -80,6 +88,7 @@ def bind(inside: str, outside: str, scratch: str, bound: list[str]) -> None:
 def main() -> None:
     """Build the view, then exec; exit 127 or 126 as a shell does when the program cannot start."""
     view, argv = json.loads(sys.argv[1]), sys.argv[2:]
+    join(view["join"])
     enter_namespaces()
     bound: list[str] = []
     for inside in sorted(view["mounts"]):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from localaws.hosts.network import Network
 from localaws.hosts.processes import Process, Processes
 from localaws.sagemaker.training_request import (
     CHECKPOINTS,
@@ -51,7 +52,7 @@ class TrainingHost:
             (self.folder / part).mkdir(parents=True)
         if checkpoint_folder(self._params) is not None:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-        # Hosts share this machine's loopback, so that is the interface they must talk over.
+        # The hosts of a job share a loopback interface, so that is the interface they must talk over.
         interface = "lo" if sys.platform.startswith("linux") else "lo0"
         for name, text in config_files(self._params, self.name, interface).items():
             (self.folder / "input/config" / name).write_text(text)
@@ -63,6 +64,7 @@ class TrainingHost:
         hosts: Sequence[str],
         env: Mapping[str, str],
         on_line: Callable[[str], None],
+        network: Network | None,
     ) -> Process:
         """Start the request's command; every line of either stream goes to `on_line`."""
 
@@ -82,6 +84,7 @@ class TrainingHost:
             mounts=mounts,
             hostname=self.name,
             hosts=dict.fromkeys(hosts, "127.0.0.1"),
+            network=network,
         )
         return self.process
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from localaws.hosts.network import PROXY_PORT, Network, proxy_env
 from localaws.hosts.processes import Process
 from localaws.sagemaker.training_data import ChannelFile, download, share
 from localaws.sagemaker.training_host import MetricReader, TrainingHost
@@ -152,8 +153,10 @@ class TrainingRun:
             self._checkpoints.restore()
 
     def _train(self) -> None:
+        outside = not self._params.get("EnableNetworkIsolation", False)
+        network = self._world.processes.open_network(outside=outside)
         try:
-            processes = [self._start(host) for host in self._hosts]
+            processes = [self._start(host, network) for host in self._hosts]
             if self._checkpoints is not None:
                 self._checkpoints.start()
             threading.Thread(target=self._expire, name="max-runtime", daemon=True).start()
@@ -164,10 +167,12 @@ class TrainingRun:
                 if host.process is not None:
                     host.process.kill()
                     host.process.wait()
+            if network is not None:
+                network.close()
             self._world.logs.flush()
         self._leave_if_abandoned()
 
-    def _start(self, host: TrainingHost) -> Process:
+    def _start(self, host: TrainingHost, network: Network | None) -> Process:
         world, job = self._world, self._work.name
         stream = f"{job}/{host.name}-{int(world.clock.now())}"
 
@@ -176,7 +181,10 @@ class TrainingRun:
             self._metrics.read(line)
 
         hosts = [each.name for each in self._hosts]
-        process = host.start(world.processes, hosts=hosts, env=self._env, on_line=hear)
+        env = self._env
+        if network is not None and PROXY_PORT in network.listeners:
+            env = {**proxy_env(hosts), **env}
+        process = host.start(world.processes, hosts=hosts, env=env, on_line=hear, network=network)
         threading.Thread(target=self._watch, args=(process,), daemon=True).start()
         return process
 

@@ -198,6 +198,8 @@ class Autoscaling:
         capacity = self._variants.capacity(resource.endpoint, resource.variant)
         if capacity is None:
             raise invalid(f"SageMaker has no resource {resource.resource_id}.")
+        if not capacity.instance_type:
+            raise invalid(f"{resource.resource_id} is serverless and has no instances to scale.")
         if capacity.instance_type.startswith("ml.t"):
             kind = capacity.instance_type
             raise invalid(f"Automatic scaling is not supported for burstable instances: {kind}.")

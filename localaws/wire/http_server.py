@@ -249,6 +249,18 @@ class HttpServer(socketserver.ThreadingTCPServer):
         self._thread = threading.Thread(target=target, name="http", daemon=True)
         self._thread.start()
 
+    def also_accept(self, listener: socket.socket) -> None:
+        """Answer the connections of one more listener, until that is closed."""
+        threading.Thread(target=self._accept, args=(listener,), name="http", daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                return
+            self.process_request(connection, address)
+
     def close(self) -> None:
         """Accept no more and cut every connection."""
         if self._thread is not None:

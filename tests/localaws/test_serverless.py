@@ -42,6 +42,14 @@ def test_instances_start_on_demand_and_end_when_idle(cloud: Client) -> None:
     assert described["EndpointStatus"] == "InService", described
     (shown,) = described["ProductionVariants"]
     assert shown["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
+    with pytest.raises(ClientError, match="has no instances to scale"):
+        cloud.client("application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId="endpoint/dogs/variant/AllTraffic",
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            MinCapacity=1,
+            MaxCapacity=2,
+        )
     first = invoke(cloud, "dogs")["pid"]
     assert invoke(cloud, "dogs")["pid"] == first
     # Five minutes of this clock are a second.
