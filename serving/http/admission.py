@@ -83,20 +83,20 @@ class Admission:
         self.inside -= photos
 
     def _room(self) -> int:
-        if self.is_overloaded:
-            self._look_again()
         if not self.is_overloaded:
             return self._bounds.most
-        soon = self._clock() - self._busy_since >= self._bounds.ahead * self.photo_s
+        now = self._clock()
+        if now - self._window_from >= self._bounds.window_s and not self._lasts(now):
+            return self._bounds.most
+        soon = now - self._busy_since >= self._bounds.ahead * self.photo_s
         return self._bounds.busy_most if soon else max(1, self._bounds.busy_most // 2)
 
-    def _look_again(self) -> None:
+    def _lasts(self, now: float) -> bool:
         """At the end of a window: was it more than could be answered?"""
-        now = self._clock()
-        elapsed_s = now - self._window_from
-        if elapsed_s >= self._bounds.window_s:
-            self.is_overloaded = self._offered * self.photo_s > self._bounds.share * elapsed_s
-            self._window_from, self._offered = now, 0
+        could_s = self._bounds.share * (now - self._window_from)
+        self.is_overloaded = self._offered * self.photo_s > could_s
+        self._window_from, self._offered = now, 0
+        return self.is_overloaded
 
     def _refuse(self, photos: int) -> None:
         if not self.is_overloaded:
