@@ -32,6 +32,7 @@ RESOURCE = {
 }
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 60.0
+_LONE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,10 @@ class Seen:
 
 
 class LiveEndpoint:
-    """`dogs` in service on a localaws whose clock runs `speed` times as fast."""
+    """An endpoint on a localaws whose clock runs `speed` times as fast. `start_s`: what its first
+    instance took to start, in seconds of that clock."""
+
+    start_s: float
 
     def __init__(self, url: str, speed: float, settings: Settings) -> None:
         self._url, self.speed = url, speed
@@ -97,8 +101,10 @@ class LiveEndpoint:
         self._sagemaker.create_endpoint_config(
             EndpointConfigName=NAME, ProductionVariants=[variant]
         )
+        began = time.monotonic()
         self._sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME)
         self._await(lambda found: found["EndpointStatus"] == "InService")
+        self.start_s = (time.monotonic() - began) * self.speed
         self._scale()
 
     def _scale(self) -> None:
@@ -127,9 +133,10 @@ class LiveEndpoint:
             time.sleep(0.05)
 
     def overhead_s(self, service_s: float) -> float:
-        """What a lone request takes beyond the photo, in seconds of the clock: the median of 30."""
+        """What a lone request takes beyond the photo, in seconds of the clock: the median of a few,
+        too few for the alarm."""
         times = []
-        for _ in range(30):
+        for _ in range(_LONE):
             took, status = self._ask()
             assert status == 200
             times.append(took - service_s)

@@ -3,7 +3,8 @@
 The endpoint is real: processes with a queue each, started and ended by autoscaling, on a clock that
 runs fast. Both sides get the same arrivals and the same time for a photo; what a call takes beyond it
 is measured before. localaws counts a request in the minute of its answer, the simulator in that of its
-arrival, so a decision that hangs on one request may differ. Tolerances: MEAN_OFF instances over the
+arrival, so a decision that hangs on one request may differ. How long an instance takes to start is
+measured too. Tolerances: MEAN_OFF instances over the
 minutes, REFUSED_OFF of all requests, and P99_OFF of the p99.
 """
 
@@ -23,7 +24,7 @@ SERVICE_S = 3.0
 MEAN_OFF = 0.25
 REFUSED_OFF = 0.04
 P99_OFF = 0.25
-START_S = 40.0
+TICK_S = 10.0
 SETTINGS: Settings = open_front(
     min_instances=1,
     max_instances=3,
@@ -63,13 +64,22 @@ SHAPES: dict[str, tuple[Traffic, int]] = {
 }
 
 
-def compare(folder: Path, traffic: Traffic, minutes: int, speed: float) -> None:
+def off_by(foretold: list[int], seen: tuple[int, ...], slack: int) -> float:
+    """Instances between the two on average, where either may be `slack` minutes late."""
+    total = 0
+    for minute, count in enumerate(foretold):
+        near = seen[max(0, minute - slack) : minute + slack + 1]
+        total += max(0, min(near) - count, count - max(near))
+    return total / len(foretold)
+
+
+def compare(folder: Path, traffic: Traffic, minutes: int, speed: float, *, slack: int) -> None:
     length_s = 60.0 * minutes
     times = traffic.arrivals(0, length_s, np.random.default_rng(11))
     with live_endpoint(
         folder / "state", speed=speed, service_s=SERVICE_S, settings=SETTINGS
     ) as endpoint:
-        overhead_s = endpoint.overhead_s(SERVICE_S)
+        overhead_s, start_s = endpoint.overhead_s(SERVICE_S), endpoint.start_s
         seen = endpoint.send(times.tolist(), length_s)
     foretold = simulate(
         question(
@@ -78,7 +88,7 @@ def compare(folder: Path, traffic: Traffic, minutes: int, speed: float) -> None:
             service=fixed(SERVICE_S),
             length_s=length_s,
             front_ms=overhead_s * 1000,
-            instance_start_s=START_S,
+            instance_start_s=start_s + TICK_S,
             instance_start_spread=0.0,
             alarm_delay_minutes=0,
             grows_in_cooldown=False,
@@ -86,9 +96,9 @@ def compare(folder: Path, traffic: Traffic, minutes: int, speed: float) -> None:
         )
     )
     instances = [slot.instances for slot in foretold.slots]
-    told = f"{instances} foretold, {list(seen.instances)} seen"
-    off = np.abs(np.subtract(instances, seen.instances))
-    assert off.mean() <= MEAN_OFF, told
+    told = f"{instances} foretold, {list(seen.instances)} seen, start {start_s:.0f} s"
+    off = off_by(instances, seen.instances, slack)
+    assert off <= MEAN_OFF, told
     assert seen.failed == foretold.sums.failed == 0
     share = seen.refused / len(times)
     assert abs(foretold.sums.refused_share - share) <= REFUSED_OFF, told
@@ -97,7 +107,7 @@ def compare(folder: Path, traffic: Traffic, minutes: int, speed: float) -> None:
     assert abs(foretold.sums.p99_ms / 1000 - p99_s) <= P99_OFF * p99_s, told
     print(
         f"p99 {foretold.sums.p99_ms / 1000:.2f} s foretold, {p99_s:.2f} s seen; refused"
-        f" {foretold.sums.refused_share:.3f} and {share:.3f}; mean off {off.mean():.2f} instances"
+        f" {foretold.sums.refused_share:.3f} and {share:.3f}; mean off {off:.2f} instances"
     )
 
 
@@ -107,11 +117,12 @@ def percentile(seen: Seen) -> float:
 
 @pytest.mark.slow
 def test_a_short_rush_goes_as_foretold(tmp_path: Path) -> None:
-    compare(tmp_path, steps((6, 26.0)), 6, speed=60.0)
+    """On a machine that is busy with other tests too: an instance may come a minute late."""
+    compare(tmp_path, steps((6, 26.0)), 6, speed=40.0, slack=1)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("shape", list(SHAPES))
 def test_five_shapes_go_as_foretold(shape: str, tmp_path: Path) -> None:
     traffic, minutes = SHAPES[shape]
-    compare(tmp_path, traffic, minutes, speed=30.0)
+    compare(tmp_path, traffic, minutes, speed=30.0, slack=0)
