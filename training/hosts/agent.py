@@ -22,6 +22,7 @@ from training.hosts.lifeline import BEAT_S, Lifeline
 from training.hosts.peers import Peers, open_peers
 from training.hosts.verdict import (
     PEER_SILENT_S,
+    WORKER_IDLE_S,
     WORKER_SILENT_S,
     WORKER_STOPPED_S,
     Cause,
@@ -53,7 +54,8 @@ class Agent:
     def __init__(self, *, me: Rank, pid: int, channel: Channel, peers: Peers) -> None:
         self._me, self._pid, self._worker, self._peers = me, pid, channel, peers
         now = time.monotonic()
-        self._silence, self._stopped = Silence(now), Silence(now)
+        self._silence, self._idle, self._stopped = Silence(now), Silence(now), Silence(now)
+        self._activity: tuple[str, ...] = ()
         self._beat_at = 0.0
         self._told_port = False
         self._word: dict[str, str] = {}
@@ -98,12 +100,17 @@ class Agent:
                 self._word = {name: str(message.get(name)) for name in ("kind", "message")}
 
     def _fault(self, now: float) -> Cause | None:
-        if not _is_stopped(self._pid):
+        is_stopped, activity = _look(self._pid)
+        if not is_stopped:
             self._stopped.heard()
+        if activity != self._activity:
+            self._activity = activity
+            self._idle.heard()
         stopped, silent = self._stopped.tick(now), self._silence.tick(now)
+        limit = WORKER_IDLE_S if self._idle.tick(now) > WORKER_IDLE_S else WORKER_SILENT_S
         if stopped > WORKER_STOPPED_S:
             return frozen(self._me, self._pid, stopped, stopped=True)
-        if silent > WORKER_SILENT_S and not self._worker.closed:
+        if silent > limit and not self._worker.closed:
             return frozen(self._me, self._pid, silent, stopped=False)
         if now > self._kill_at:
             return frozen(self._me, self._pid, _STOP_GRACE_S, stopped=False)
@@ -220,13 +227,15 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped the process (Linux; elsewhere its silence tells)."""
+def _look(pid: int) -> tuple[bool, tuple[str, ...]]:
+    """Whether a signal has stopped the process, and numbers that change while it does anything: page
+    faults and processor time (Linux, proc(5); elsewhere its silence alone tells)."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] == "T"
+        return False, ()
+    fields = text.rpartition(")")[2].split()
+    return fields[0] == "T", (fields[7], fields[9], fields[11], fields[12])
 
 
 def _wake_on_signals(forward: Callable[[int], None]) -> tuple[int, int]:

@@ -9,8 +9,11 @@ from typing import Final
 PEER_SILENT_S: Final = 10.0
 """Agents do nothing but talk, so a silent one is frozen or cut off."""
 WORKER_STOPPED_S: Final = 5.0
-WORKER_SILENT_S: Final = 22.0
-"""A worker may be busy in native code that lets no other thread run, for some seconds."""
+WORKER_IDLE_S: Final = 22.0
+"""For a worker that neither speaks nor does anything: no page fault, no processor time."""
+WORKER_SILENT_S: Final = 900.0
+"""For one that is busy in native code that lets no other thread of it run, like loading a library
+from a disk that is fetched as it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
