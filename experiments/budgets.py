@@ -232,13 +232,12 @@ class Watch:
         limits = budgets_of_plan(plan, self.month_usd)
         if not limits.any:
             return None
-        if self._known is None:
-            self._known = self.history()
+        known = self._read()
         others = sum((usd for of, usd in self._so_far.items() if of != plan.run_id), Decimal(0))
         left = allowance_usd(
             plan,
             limits,
-            [record for record in self._known if record.run_id not in self._so_far],
+            [record for record in known if record.run_id not in self._so_far],
             now=self.now(),
             basis=self.basis,
             others_usd=others,
@@ -252,6 +251,14 @@ class Watch:
         ):
             return None
         return f"its budget is reached: {money(so_far.total_usd)} of {money(left)} so far"
+
+    def _read(self) -> Sequence[RunRecord]:
+        if self._known is None:
+            try:
+                self._known = self.history()
+            except Exception:  # a tracker that is down stops no run: its own limit holds meanwhile
+                return ()
+        return self._known
 
 
 def read_month_budget(path: Path) -> Decimal | None:

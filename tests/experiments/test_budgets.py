@@ -240,3 +240,36 @@ def test_a_followed_run_is_asked_to_stop_at_its_budget(tmp_path: Path) -> None:
     rate = usd_per_second(hosts_of(limited), book=book())
     assert found.cost_usd is not None
     assert Decimal("0.02") - (10 + 2 * 2) * rate < found.cost_usd <= Decimal("0.02")
+
+
+def test_a_tracker_that_is_down_leaves_a_runs_own_limit_in_force() -> None:
+    answers: list[list[RunRecord]] = []
+
+    def history() -> list[RunRecord]:
+        if not answers:
+            raise OSError("the tracker is down")
+        return answers[0]
+
+    limited = plan("plain")
+    limited = replace(limited, params={**limited.params, "budget/run_usd": "0.10"})
+    watch = Watch(
+        book=book(),
+        basis=Basis.BILLED,
+        tick_s=1.0,
+        stopping_s=0.0,
+        month_usd=Decimal(1),
+        history=history,
+        now=lambda: NOW,
+    )
+
+    def ask(seconds: int) -> str | None:
+        now = NOW + timedelta(seconds=seconds)
+        return watch(
+            limited,
+            so_far(hosts_of(limited), started_at=NOW, now=now, book=book(), basis=Basis.BILLED),
+        )
+
+    assert ask(600) is None
+    assert ask(3600) is not None
+    answers.append([spent("0.99")])
+    assert ask(600) is not None, "the month's limit holds once the tracker answers"

@@ -17,6 +17,7 @@ from experiments.records import RunRecord
 from experiments.source import ROOT
 from experiments.tracking.sql import BOARD, FORECAST, Columns, board, read_runs, readable
 from experiments.tracking.tracker import Tracker
+from tests.experiments.build import record
 
 WRITERS = """
 import os, sys, traceback
@@ -24,6 +25,7 @@ import mlflow.store.tracking.sqlalchemy_store, mlflow.store.db.utils
 from mlflow import MlflowClient
 from pathlib import Path
 from experiments.tracking.tracker import Tracker
+from tests.experiments.build import record
 uri, root, writers, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 children = []
 for at in range(writers):
@@ -161,3 +163,16 @@ def test_sixteen_writers_on_a_fresh_store(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_sixteen_writers_for_long(tmp_path: Path) -> None:
     write_at_once(tmp_path, writers=16, runs=50)
+
+
+class BehindAServer(Tracker):
+    """A tracker whose store is an MLflow server: its database is out of reach."""
+
+    def runs(self, experiment: str | None = None, limit: int = 10_000) -> list[RunRecord]:
+        return [] if experiment else [record(run_id="00000007")]
+
+
+def test_behind_a_server_mlflow_is_asked(tmp_path: Path) -> None:
+    tracker = BehindAServer("http://127.0.0.1:1", tmp_path)
+    assert [found.run_id for found in board(tracker)] == ["00000007"]
+    assert board(tracker, "dogs") == []
