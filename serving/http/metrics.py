@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,50 +23,46 @@ class Metrics:
     CONTENT_TYPE = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        self._registry = held = CollectorRegistry()
-        ProcessCollector(registry=held)
-        self._requests = Counter(
-            "pedigree_requests",
-            "Requests answered, by path and status.",
-            ("path", "code"),
-            registry=held,
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = self._counter(
+            "pedigree_requests", "Requests answered, by path and status.", "path", "code"
         )
-        self._seconds = Histogram(
-            "pedigree_request_seconds",
-            "From the request's head to its answer, of predictions that were given.",
-            buckets=_SECONDS,
-            registry=held,
-        )
-        self._queue = Histogram(
-            "pedigree_queue_seconds",
-            "How long a photograph waited for a worker and the network.",
-            buckets=_SECONDS,
-            registry=held,
-        )
-        self._stages = {
-            stage: Histogram(f"pedigree_{stage}_seconds", text, buckets=_SECONDS, registry=held)
-            for stage, text in (
-                ("decode", "How long a photograph took to decode."),
-                ("model", "How long a batch took in the network."),
-            )
-        }
-        self._batch = Histogram(
-            "pedigree_batch_photos",
-            "Photographs that went through the network together, seen by each.",
-            buckets=(1, 2, 4, 8),
-            registry=held,
-        )
-        self._shed = Counter(
-            "pedigree_shed", "Requests refused without work, by reason.", ("reason",), registry=held
+        self._shed = self._counter(
+            "pedigree_shed", "Requests refused without work, by reason.", "reason"
         )
         self._unread = 0
         self._shed_busy = self._shed.labels("busy")
         self._answered_busy = self._requests.labels("/invocations", "429")
-        self._inside = Gauge("pedigree_in_flight", "Photographs inside.", registry=held)
-        self._draining = Gauge(
-            "pedigree_draining", "1 while the server finishes to stop.", registry=held
+        self._seconds = self._histogram(
+            "pedigree_request_seconds", "From a request's head to the prediction it was given."
         )
-        self._info = Gauge("pedigree_model_info", "The model served.", ("version",), registry=held)
+        self._queue = self._histogram(
+            "pedigree_queue_seconds", "How long a photograph waited for a worker and the network."
+        )
+        self._decode = self._histogram(
+            "pedigree_decode_seconds", "How long a photograph took to decode."
+        )
+        self._model = self._histogram(
+            "pedigree_model_seconds", "How long a photograph's batch took in the network."
+        )
+        self._batch = self._histogram(
+            "pedigree_batch_photos",
+            "Photographs that went through the network together, seen by each.",
+            (1, 2, 4, 8),
+        )
+        self._inside = self._gauge("pedigree_in_flight", "Photographs inside.")
+        self._draining = self._gauge("pedigree_draining", "1 while the server finishes to stop.")
+        self._info = self._gauge("pedigree_model_info", "The model served.", "version")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self._registry)
 
     def serves(self, version: str, inside: Callable[[], float]) -> None:
         """The model is ready; `inside` tells how many photographs are worked on or wait."""
@@ -90,8 +86,8 @@ class Metrics:
     def photo(self, *, queue_s: float, decode_s: float, model_s: float, batch: int) -> None:
         """A photograph went through."""
         self._queue.observe(queue_s)
-        self._stages["decode"].observe(decode_s)
-        self._stages["model"].observe(model_s)
+        self._decode.observe(decode_s)
+        self._model.observe(model_s)
         self._batch.observe(batch)
 
     def draining(self) -> None:
