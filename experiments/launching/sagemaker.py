@@ -25,7 +25,9 @@ def training_image(instance_type: str, region: str) -> str:
     return _IMAGE.format(region=region, flavour=flavour)
 
 
-def _channel(name: str, uri: str) -> dict[str, Any]:
+def _channel(name: str, uri: str, hosts: int) -> dict[str, Any]:
+    """One input; of the photos each of several hosts gets its share, of the rest everything."""
+    shared_out = name == "training" and hosts > 1
     return {
         "ChannelName": name,
         "InputMode": "File",
@@ -33,7 +35,7 @@ def _channel(name: str, uri: str) -> dict[str, Any]:
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
                 "S3Uri": uri,
-                "S3DataDistributionType": "FullyReplicated",
+                "S3DataDistributionType": "ShardedByS3Key" if shared_out else "FullyReplicated",
             }
         },
     }
@@ -95,7 +97,9 @@ def training_job_call(
             "ContainerArguments": ["-c", _ENTRY],
         },
         "HyperParameters": dict(hyperparameters),
-        "InputDataConfig": [_channel(channel, uri) for channel, uri in channels.items()],
+        "InputDataConfig": [
+            _channel(channel, uri, run.instance_count) for channel, uri in channels.items()
+        ],
         "OutputDataConfig": {"S3OutputPath": runs, "CompressionType": "GZIP"},
         "ResourceConfig": _hosts(run),
         "StoppingCondition": limits,

@@ -84,6 +84,19 @@ def test_a_sagemaker_job_has_three_channels_and_an_end() -> None:
     )
 
 
+def test_of_the_photos_each_of_several_hosts_gets_its_share_and_of_the_rest_everything() -> None:
+    def shares(name: str) -> dict[str, str]:
+        (call,) = plan(name, "0badcafe").calls
+        return {
+            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3DataDistributionType"]
+            for channel in call.params["InputDataConfig"]
+        }
+
+    whole = dict.fromkeys(("training", "code", "weights"), "FullyReplicated")
+    assert shares("two") == {**whole, "training": "ShardedByS3Key"}
+    assert shares("one") == whole
+
+
 def test_an_instance_ends_itself_and_is_closed() -> None:
     (call,) = plan("plain", "0badcafe").calls
     params = call.params

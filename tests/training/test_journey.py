@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from tests.serving.processes import serving
 from tests.training.builders import ROOT, clean_env, free_port, lite0_weights, write_photos
+from tests.training.features.test_survey import share_out
 
 pytestmark = pytest.mark.slow
 
@@ -180,10 +181,15 @@ def ml_folder(root: Path, photos: Path, host: str) -> Path:
 
 @contextmanager
 def two_hosts(
-    photos: Path, folder: Path
+    photos: Path, folder: Path, *, shared_out: bool = False
 ) -> Iterator[tuple["subprocess.Popen[str]", "subprocess.Popen[str]"]]:
+    """`shared_out` gives each host half of the files (ShardedByS3Key), otherwise all to both."""
+    held = share_out(photos, folder / "shares", 2) if shared_out else [photos, photos]
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    one, two = (ml_folder(folder / name, photos, name) for name in ("algo-1", "algo-2"))
+    one, two = (
+        ml_folder(folder / name, share, name)
+        for name, share in zip(("algo-1", "algo-2"), held, strict=True)
+    )
     with (
         launched(SAGEMAKER_BASE_DIR=str(one), **meeting) as first,
         launched(SAGEMAKER_BASE_DIR=str(two), **meeting) as second,
@@ -191,11 +197,11 @@ def two_hosts(
         yield first, second
 
 
-def test_two_hosts_give_the_model_of_one(
+def test_two_hosts_with_half_of_the_photos_each_give_the_model_of_one(
     photos: Path, tmp_path: Path, lite0_run: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     """Tolerance: 1e-3 of the largest weight of the head, 1e-3 in each probability."""
-    with two_hosts(photos, tmp_path) as (first, second):
+    with two_hosts(photos, tmp_path, shared_out=True) as (first, second):
         code, events, err = finished(first)
         other_code, other_events, other_err = finished(second)
     assert (code, err, other_code, other_err) == (0, "", 0, "")
