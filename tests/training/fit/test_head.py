@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.training.builders import ROOT, clean_env, config, free_port
-from tests.training.fit.tables import SETTINGS, table, trained
+from tests.training.fit.tables import SETTINGS, table, trained, tuned
 from training.errors import DivergedError
 from training.fit.head import head_logits
 from training.fit.progress import Epoch
@@ -71,8 +71,9 @@ def on_hosts(world: int, out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_two_hosts_give_the_head_of_one(tmp_path: Path) -> None:
-    """Tolerance: 1e-5 of the largest weight; only the order of additions differs.
+def test_two_hosts_give_the_weights_of_one(tmp_path: Path) -> None:
+    """Tolerance: 1e-5 of the largest weight for the head, 1e-4 for a network whose photos the hosts
+    hold unevenly; only the order of additions differs.
 
     101 rows in batches of 25 leave one row over, which the second host does not share in.
     """
@@ -85,3 +86,6 @@ def test_two_hosts_give_the_head_of_one(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(first["train_loss"], alone.epoch.train_loss, rtol=1e-5)
     np.testing.assert_allclose(first["temperature"], alone.temperature, rtol=1e-3)
+    deep = tuned(ALONE)
+    assert np.array_equal(first["tuned"], second["tuned"])
+    np.testing.assert_allclose(first["tuned"], deep, atol=1e-4 * np.abs(deep).max())
