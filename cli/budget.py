@@ -68,7 +68,8 @@ def spent(by: str, as_json: bool) -> int:
     rows = [(s.heading, s.basis.value, money(s.usd), str(s.runs)) for s in sums]
     show.table(f"Spend by {by}", (by, "kind of money", ">USD", ">runs"), rows)
     for month in foreseen:
-        span = f"{money(month.low_usd)} to {money(month.high_usd)}"
+        known = month.low_usd is not None
+        span = f"{money(month.low_usd)} to {money(month.high_usd)}" if known else "no interval yet"
         show.say(
             f"{month.month}, {month.basis.value}: {money(month.spent_usd)} so far, about"
             f" {money(month.expected_usd)} at its end ({span}; {month.why})"

@@ -178,11 +178,12 @@ def smallest_notebook(book: PriceBook, region: str, need: Need) -> tuple[str, De
 def answers(found: Sequence[Option]) -> Iterator[str]:
     """What people ask of such a table: one generation against the next, one instance against two."""
     by_hosts = {option.hosts: option for option in found}
+    named = any(o.asked and o.hosts.instance_type.startswith(("c4.", "c5.")) for o in found)
     for option in found:
         other_type = option.hosts.instance_type.replace("c4.", "c5.")
         if other_type != option.hosts.instance_type and not option.hosts.spot:
             newer = by_hosts.get(replace(option.hosts, instance_type=other_type))
-            if newer is not None and (option.asked or newer.asked or option.hosts.count == 1):
+            if newer is not None and (option.asked or newer.asked or not named):
                 yield versus(option, newer)
     for option in (o for o in found if o.asked and o.hosts.launcher == "sagemaker"):
         if option.hosts.count == 1:

@@ -17,6 +17,7 @@ from experiments.records import Basis, RunRecord
 By = Literal["day", "month", "experiment", "run", "kind"]
 DIMENSIONS: tuple[By, ...] = ("day", "month", "experiment", "run", "kind")
 _MOST_DAYS = 400
+_WEEK = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +100,16 @@ class MonthForecast:
     """What a month has cost until now and will come to, for one basis, in USD.
 
     `low_usd` to `high_usd` is the spread of the days seen, carried over the days left: two standard
-    errors each way, and never under what was spent. `why` says how many days it rests on.
+    errors each way, and never under what was spent; None while under a week was seen. `why` says how
+    many days it rests on.
     """
 
     month: str
     basis: Basis
     spent_usd: Decimal
     expected_usd: Decimal
-    low_usd: Decimal
-    high_usd: Decimal
+    low_usd: Decimal | None
+    high_usd: Decimal | None
     why: str
 
 
@@ -140,7 +142,7 @@ def forecast_month(
         basis=basis,
         spent_usd=spent,
         expected_usd=expected,
-        low_usd=max(spent, expected - error),
-        high_usd=expected + error,
+        low_usd=max(spent, expected - error) if window >= _WEEK else None,
+        high_usd=expected + error if window >= _WEEK else None,
         why=f"by the last {window} day(s) at {mean:.4f} USD a day; {left} day(s) are left",
     )

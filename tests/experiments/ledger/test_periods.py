@@ -109,5 +109,10 @@ def test_uneven_days_give_an_interval_that_never_undoes_what_was_spent() -> None
     ]
     seen = forecast_month(runs, now=first + timedelta(days=9), basis=Basis.ESTIMATED)
     assert seen is not None
+    assert seen.low_usd is not None
+    assert seen.high_usd is not None
     assert seen.low_usd >= seen.spent_usd == 10
     assert seen.low_usd < seen.expected_usd < seen.high_usd
+    soon = forecast_month(runs, now=first + timedelta(days=2), basis=Basis.ESTIMATED)
+    assert soon is not None
+    assert soon.low_usd is None, "three days say nothing of a month"
