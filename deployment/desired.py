@@ -39,10 +39,14 @@ class WantedRole:
 
 @dataclass(frozen=True, kw_only=True)
 class WantedFile:
-    """A file that has to be in the bucket. `data` is None where it can only be there already."""
+    """A file that has to be in the bucket. `data` is None where it can only be there already.
+
+    `optional`: a release can do without it where it was lost.
+    """
 
     stored: StoredFile
     what: str
+    optional: bool = False
     data: bytes | None = field(default=None, repr=False)
 
 
@@ -112,6 +116,7 @@ def desired(
                 WantedFile(
                     stored=photo.stored,
                     what=f"a golden photo of {photo.label}",
+                    optional=True,
                     data=data.get(photo.stored.key),
                 )
                 for photo in release.golden

@@ -58,18 +58,7 @@ def plan_release(
     rollback. `basis` is that of the cloud; `back`: the release was live before. Raises ReleaseError
     for a world that has to be looked at by a person, PriceError for what has no price.
     """
-    steps = [
-        *role_steps(wanted, observed),
-        *file_steps(wanted, observed),
-        *model_steps(wanted, observed),
-        *function_steps(wanted, observed),
-        *concurrency_steps(wanted, observed),
-        *alarm_steps(wanted, observed),
-        *endpoint_steps(wanted, observed, back=back),
-        *scaling_steps(wanted, observed),
-        *alias_steps(wanted, observed),
-    ]
-    steps.sort(key=lambda step: _ORDER[step.phase])
+    steps = _missing(wanted, observed, back=back)
     check(_calls(steps))
     figure = Basis.SIMULATED if basis is Basis.SIMULATED else Basis.ESTIMATED
     before, before_notes = _before(wanted, observed, prices, figure, requests)
@@ -87,6 +76,23 @@ def plan_release(
         ),
         notes=(*before_notes, *_notes(wanted, observed, prices, basis)),
     )
+
+
+def _missing(wanted: Wanted, observed: Observed, *, back: bool) -> list[Step]:
+    """What is wanted and not there, phase by phase."""
+    steps = [
+        *role_steps(wanted, observed),
+        *file_steps(wanted, observed),
+        *model_steps(wanted, observed),
+        *function_steps(wanted, observed),
+        *concurrency_steps(wanted, observed),
+        *alarm_steps(wanted, observed),
+        *endpoint_steps(wanted, observed, back=back),
+        *scaling_steps(wanted, observed),
+        *alias_steps(wanted, observed),
+    ]
+    steps.sort(key=lambda step: _ORDER[step.phase])
+    return steps
 
 
 def _calls(steps: list[Step]) -> list[Call]:

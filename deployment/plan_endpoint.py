@@ -37,6 +37,7 @@ def file_steps(wanted: Wanted, seen: Observed) -> list[Step]:
         Step(phase=Phase.PREPARE, call=_upload(wanted, file))
         for file in wanted.files
         if not _is_there(file, seen, wanted.foundation.bucket)
+        and not (file.optional and file.data is None)
     ]
 
 

@@ -12,6 +12,7 @@ from deployment.invoke import Answer, invoke
 from deployment.release import Release
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, ReleaseError
+from experiments.following.output import read_object
 from experiments.prices import PriceBook
 
 _TRIES = 5
@@ -40,10 +41,9 @@ def golden_photos(cloud: Cloud, wanted: Wanted) -> tuple[GoldenPhoto, ...]:
     for photo in wanted.release.golden:
         data = at_hand.get(photo.stored.key)
         if data is None:
-            answer = cloud.ask(
-                "s3", "get_object", Bucket=wanted.foundation.bucket, Key=photo.stored.key
-            )
-            data = answer["Body"].read()
+            data = read_object(cloud, f"s3://{wanted.foundation.bucket}/{photo.stored.key}")
+        if data is None:  # lost since; the others still say whether it is the model
+            continue
         found.append(GoldenPhoto(image=data, content_type=photo.content_type, label=photo.label))
     return tuple(found)
 

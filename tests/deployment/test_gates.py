@@ -22,7 +22,7 @@ from deployment.promote import prepare, propose
 from deployment.store import ReleaseStore
 from experiments.errors import ReleaseError
 from experiments.records import RunRecord
-from tests.deployment.builders import BOOK, BUCKET, means, run, settings, tar_gz
+from tests.deployment.builders import BOOK, BUCKET, means, rollback, run, settings, tar_gz
 from tests.deployment.world import World
 
 DATASET = "sha256:" + "d" * 64
@@ -188,6 +188,17 @@ def test_what_is_live_is_not_examined_again() -> None:
         world, of, settings(), now=world.moment.now(), examiner=examiner(world, artifact)
     )
     assert artifact.asked == 0 and propose(world, ready, book=BOOK).is_done
+
+
+def test_a_golden_photo_that_was_lost_does_not_keep_a_release_from_coming_back() -> None:
+    world = World()
+    released(world, scored_run(world, "first"), examiner(world))
+    store = ReleaseStore(cloud=world, name="dogs-prod")
+    first = store.read(store.live().release_id).release
+    released(world, scored_run(world, "second"), examiner(world))
+    del world.objects.bodies[first.golden[0].stored.key]
+    back = rollback(world)
+    assert back.release.release_id == first.release_id and back.answer is not None
 
 
 def test_integrity_cannot_be_overridden() -> None:

@@ -63,7 +63,9 @@ def test_without_golden_photos_nothing_could_send_it_back_so_it_is_refused() -> 
 def test_one_kind_is_not_changed_into_the_other() -> None:
     world = World()
     promote(world, scored_run(world, "first"))
-    with pytest.raises(ReleaseError, match="is made of instances, and one kind does not become the other"):
+    with pytest.raises(
+        ReleaseError, match="is made of instances, and one kind does not become the other"
+    ):
         serverless(world, "second")
 
 
