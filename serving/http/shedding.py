@@ -81,6 +81,8 @@ class SheddingProtocol(H11Protocol):
     """uvicorn's h11 connection with a quick way out, and a limit on how long a head may take."""
 
     gate: ClassVar[Sheds]
+    head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
+    max_connections: ClassVar[int] = MAX_CONNECTIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -93,7 +95,7 @@ class SheddingProtocol(H11Protocol):
         link = transport.get_extra_info("socket")
         if link is not None:  # asyncio leaves Nagle's delay on sockets that were accepted
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self.max_connections:
             transport.abort()
         self._expect_head()
 
@@ -162,7 +164,7 @@ class SheddingProtocol(H11Protocol):
 
     def _expect_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -175,10 +177,20 @@ class SheddingProtocol(H11Protocol):
             self.transport.close()
 
 
-def protocol_for(shed: Sheds) -> type[SheddingProtocol]:
-    """The connection class of one server, for uvicorn's `http` setting."""
+def protocol_for(
+    shed: Sheds,
+    *,
+    head_s: float = HEAD_TIMEOUT_S,
+    connections: int = MAX_CONNECTIONS,
+) -> type[SheddingProtocol]:
+    """The connection class of one server, for uvicorn's `http` setting.
+
+    A head that is not whole after `head_s` ends its connection; one over `connections` is dropped.
+    """
 
     class Bound(SheddingProtocol):
         gate = shed
+        head_timeout_s = head_s
+        max_connections = connections
 
     return Bound

@@ -45,12 +45,16 @@ async def echo(scope: Message, receive: Receive, send: Send) -> None:
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]
 
 
-def talk(gate: Gate, conversation: Talk) -> Any:
+def talk(gate: Gate, conversation: Talk, *, head_s: float = 15.0, connections: int = 100) -> Any:
     """The conversation's result, with a real connection to a server behind `gate`."""
 
     async def scene() -> Any:
         config = uvicorn.Config(
-            echo, http=protocol_for(gate), ws="none", lifespan="off", log_config=None
+            echo,
+            http=protocol_for(gate, head_s=head_s, connections=connections),
+            ws="none",
+            lifespan="off",
+            log_config=None,
         )
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as door:
@@ -143,3 +147,50 @@ def test_what_is_no_http_is_told_so_in_json() -> None:
     (status, body), rest = talk(gate, scene)
     assert (status, rest, gate.bad) == (400, b"", 1)
     assert json.loads(body)["error"]["code"] == "bad_http"
+
+
+@pytest.mark.parametrize("beginning", [b"", b"POST /invoc", HEAD[:-2]])
+def test_a_head_that_never_ends_ends_its_connection(beginning: bytes) -> None:
+    async def scene(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(beginning)
+        return await reader.read()
+
+    assert talk(Gate(), scene, head_s=0.05) == b""
+
+
+def test_dripping_a_head_gains_no_time() -> None:
+    async def scene(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+        for sent in range(200):
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+            if reader.at_eof():
+                return sent
+        return 200
+
+    assert talk(Gate(), scene, head_s=0.1) < 100
+
+
+def test_a_connection_that_was_answered_is_not_closed_for_a_head() -> None:
+    gate = Gate()
+    gate.full = False
+
+    async def scene(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        found = []
+        for full in (False, True, False):
+            gate.full = full
+            writer.write(HEAD + b"hello")
+            found.append((await answer(reader))[0])
+            await asyncio.sleep(0.15)
+        return found
+
+    assert talk(gate, scene, head_s=0.05) == [200, 429, 200]
+
+
+def test_too_many_connections_are_dropped() -> None:
+    async def scene(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> bytes:
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+    assert talk(Gate(), scene, connections=0) == b""
