@@ -171,9 +171,12 @@ def _values(
     key_column = "`key`" if connection.dialect.name == "mysql" else '"key"'
     query = text(f"SELECT run_uuid, {column} FROM {table} WHERE {key_column} = :name")  # noqa: S608
     for key in keys:
-        for run_uuid, value in connection.execute(query, {"name": key}).fetchall():
+        result = connection.execute(query, {"name": key})
+        # The driver's own tuples: SQLAlchemy's rows take as long again to make.
+        for run_uuid, value in result.cursor.fetchall():
             try:
                 found[run_uuid][key] = value
             except KeyError:
                 found[run_uuid] = {key: value}
+        result.close()
     return found
