@@ -112,8 +112,9 @@ class DiskKeeper:
         found = self._store.load() if self._store else None
         for warning in self._store.warnings if self._store else ():
             self._warn(warning)
-        mine = pack(found) if found else b""
-        data = mine if cluster.world == 1 else cluster.gather(mine)[0]
+        if cluster.world == 1:
+            return found
+        data = cluster.from_leader(pack(found) if found else b"")
         return unpack(data) if data else None
 
     def after_step(self, step: int, snapshot: Callable[[], Snapshot], *, stopping: bool) -> None:

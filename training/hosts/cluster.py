@@ -71,6 +71,23 @@ class Cluster:
             part[: int(size)].numpy().tobytes() for part, size in zip(parts, sizes, strict=True)
         ]
 
+    def from_leader(self, data: bytes) -> bytes:
+        """What the leading host gave, on every host."""
+        if self.world == 1:
+            return data
+        import numpy as np
+        import torch
+        import torch.distributed as dist
+
+        size = torch.tensor([len(data)])
+        dist.broadcast(size, 0)
+        parcel = torch.empty(int(size), dtype=torch.uint8)
+        if self.leads:
+            parcel = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+        if int(size):
+            dist.broadcast(parcel, 0)
+        return parcel.numpy().tobytes()
+
 
 def unshard(parts: Sequence[Sequence[T]]) -> list[T]:
     """Undo `Cluster.shard`: one item of each part in turn."""

@@ -117,6 +117,7 @@ def main(argv: list[str]) -> None:
     meeting = Rendezvous(rank=int(rank), world=int(world), master="127.0.0.1", port=int(port))
     cluster = join(meeting)
     gathered = cluster.gather(b"x" * (int(rank) * 3))
+    told = [cluster.from_leader(text) for text in (b"from the leader" * (1 - cluster.rank), b"")]
     head = trained(SETTINGS, cluster)
     np.savez(
         out,
@@ -125,6 +126,7 @@ def main(argv: list[str]) -> None:
         temperature=head.temperature,
         train_loss=head.epoch.train_loss,
         gathered=[len(data) for data in gathered],
+        told=[text.decode() for text in told],
         tuned=tuned(cluster),
     )
     part(cluster)

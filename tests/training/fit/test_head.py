@@ -81,6 +81,7 @@ def test_two_hosts_give_the_weights_of_one(tmp_path: Path) -> None:
     first, second = on_hosts(2, tmp_path)
     assert np.array_equal(first["weight"], second["weight"])
     assert list(first["gathered"]) == [0, 3]
+    assert list(first["told"]) == list(second["told"]) == ["from the leader", ""]
     np.testing.assert_allclose(
         first["weight"], alone.weight, atol=1e-5 * np.abs(alone.weight).max()
     )
