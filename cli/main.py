@@ -18,6 +18,7 @@ COMMANDS = {
     "attach": "cli.attach:attach",
     "stop": "cli.stop:stop",
     "shell": "cli.shell:shell",
+    "notebook": "cli.notebook:notebook",
     "plan": "cli.plan:plan",
     "runs": "cli.runs:runs",
     "compare": "cli.runs:compare",

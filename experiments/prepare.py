@@ -93,7 +93,7 @@ def prepare(
         book=book,
         history=history,
         git_commit=git_commit(ROOT),
-        owner=_owner(),
+        owner=owner(),
         wheels=_wheels(spec, cloud, bucket, cache=cache, say=say),
     )
 
@@ -141,7 +141,7 @@ def foresee(
         book=book,
         history=history,
         git_commit=git_commit(ROOT),
-        owner=_owner(),
+        owner=owner(),
         wheels=wheels_artifact(bucket, read_lock()) if _wants_wheels(spec, cloud) else None,
     )
 
@@ -164,7 +164,8 @@ def git_commit(root: Path) -> str:
     return done.stdout.strip()
 
 
-def _owner() -> str:
+def owner() -> str:
+    """Who is at this machine, for the tags of what is launched."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -64,6 +64,11 @@ def _hosts(run: RunSpec) -> dict[str, Any]:
     return hosts
 
 
+def _limits(run: RunSpec) -> dict[str, int]:
+    limits = {"MaxRuntimeInSeconds": run.max_runtime_s}
+    return {**limits, "MaxWaitTimeInSeconds": run.longest_s} if run.spot else limits
+
+
 def training_job_call(
     *,
     name: str,
@@ -83,9 +88,6 @@ def training_job_call(
     channels = {"training": dataset.uri, "code": source.uri, "weights": weights.uri}
     if wheels is not None:
         channels["wheels"] = wheels.uri
-    limits = {"MaxRuntimeInSeconds": run.max_runtime_s}
-    if run.spot:
-        limits["MaxWaitTimeInSeconds"] = run.longest_s
     runs = f"s3://{foundation.bucket}/runs"
     params = {
         "TrainingJobName": name,
@@ -102,7 +104,7 @@ def training_job_call(
         ],
         "OutputDataConfig": {"S3OutputPath": runs, "CompressionType": "GZIP"},
         "ResourceConfig": _hosts(run),
-        "StoppingCondition": limits,
+        "StoppingCondition": _limits(run),
         "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
         **_options(run, f"{runs}/{name}/checkpoints/"),
     }

@@ -48,7 +48,14 @@ def test_every_locked_package_has_hashes() -> None:
     assert [name for name, (_, hashes) in LOCK.items() if not hashes] == []
 
 
-@pytest.mark.parametrize("path", ["serving/requirements.txt", "training/requirements-instance.txt"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "serving/requirements.txt",
+        "training/requirements-instance.txt",
+        "experiments/notebooks/requirements.txt",
+    ],
+)
 def test_what_ships_is_copied_from_the_lock(path: str) -> None:
     shipped = blocks(ROOT / path)
     assert shipped

@@ -346,3 +346,81 @@ def test_the_plan_s_region_is_the_foundation_s() -> None:
     found = plan_launch(experiment, experiment.runs[0], run_id="r", made_of=made_of, now=NOW)
     image = found.calls[0].params["AlgorithmSpecification"]["TrainingImage"]
     assert ".ecr.eu-west-1." in image
+
+
+def launched(**changes: Any) -> dict[str, Any]:
+    """The request of one run that differs from the plainest."""
+    made_of = ingredients(wheels=changes.pop("wheels", None))
+    experiment = spec(runs=[run_spec(**changes).model_dump()])
+    found = plan_launch(experiment, experiment.runs[0], run_id="r", made_of=made_of, now=NOW)
+    assert [faults(call) for call in found.calls] == [[]]
+    return dict(found.calls[0].params)
+
+
+PLAIN = {"on": "ec2", "instance_type": "c5.xlarge"}
+
+
+def test_managed_spot_waits_no_longer_than_said_and_keeps_checkpoints() -> None:
+    params = launched(spot=True, max_runtime_s=600)
+    assert params["EnableManagedSpotTraining"] is True
+    assert params["StoppingCondition"] == {
+        "MaxRuntimeInSeconds": 600,
+        "MaxWaitTimeInSeconds": 1200,
+    }
+    place = params["CheckpointConfig"]
+    assert place["S3Uri"].endswith(f"/runs/{params['TrainingJobName']}/checkpoints/")
+    assert launched(spot=True, max_wait_s=4000)["StoppingCondition"]["MaxWaitTimeInSeconds"] == 4000
+
+
+def test_a_warm_pool_and_a_shell_are_there_only_if_asked_for() -> None:
+    plain = launched()
+    assert plain["ResourceConfig"].keys() == {"InstanceType", "InstanceCount", "VolumeSizeInGB"}
+    assert not {"RemoteDebugConfig", "EnableManagedSpotTraining"} & plain.keys()
+    asked = launched(**{"warm_pool_s": 900, "shell": True})
+    assert asked["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 900
+    assert asked["RemoteDebugConfig"] == {"EnableRemoteDebug": True}
+
+
+def test_a_spot_instance_ends_for_good_and_its_request_is_tagged_too() -> None:
+    params = launched(**PLAIN, spot=True)
+    assert params["InstanceMarketOptions"]["SpotOptions"] == {
+        "SpotInstanceType": "one-time",
+        "InstanceInterruptionBehavior": "terminate",
+    }
+    kinds = [part["ResourceType"] for part in params["TagSpecifications"]]
+    assert kinds == ["instance", "volume", "spot-instances-request"]
+    assert "spot/instance-action" in params["UserData"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"spot": True, "checkpoints": False}, "loses all work"),
+        ({**PLAIN, "spot": True, "checkpoints": False}, "loses all work"),
+        ({"max_wait_s": 7200}, "add spot: true"),
+        ({"spot": True, "max_wait_s": 60}, "at least max_runtime_s"),
+        ({"spot": True, "warm_pool_s": 60}, "neither spot nor ec2"),
+        ({**PLAIN, "warm_pool_s": 60}, "neither spot nor ec2"),
+        ({"warm_pool_s": 3601}, "less than or equal to 3600"),
+    ],
+)
+def test_options_that_cannot_be_together_are_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        run_spec(**changes)
+
+
+def test_wheels_are_a_channel_on_one_and_a_folder_on_the_other() -> None:
+    wheels = Artifact(uri="s3://bucket/wheels/abab/", digest=DIGEST)
+    channels = launched(wheels=wheels)["InputDataConfig"]
+    assert channels[-1]["ChannelName"] == "wheels"
+    script_text = launched(**PLAIN, wheels=wheels)["UserData"]
+    assert "aws s3 cp --quiet --recursive s3://bucket/wheels/abab/ wheels" in script_text
+    assert "if [ -n '' ]" in launched(**PLAIN)["UserData"]
+
+
+def test_both_launchers_run_the_same_tarball() -> None:
+    (job,), (instance,) = plan("one", "r1").calls, plan("plain", "r1").calls
+    (code,) = [c for c in job.params["InputDataConfig"] if c["ChannelName"] == "code"]
+    uri = code["DataSource"]["S3DataSource"]["S3Uri"]
+    assert f"aws s3 cp --quiet {uri} source.tar.gz" in instance.params["UserData"]
+    assert plan("one").params["code/digest"] == plan("plain").params["code/digest"] == DIGEST

@@ -1,0 +1,1 @@
+"""A SageMaker notebook instance to launch runs from: planned, made, stopped when idle, priced."""
