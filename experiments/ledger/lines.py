@@ -23,6 +23,15 @@ we end it, the seconds used are (EC2 User Guide, "Billing for interrupted Spot I
 _GB = Decimal(2**30)
 _MONTH_S = HOURS_PER_MONTH * SECONDS_PER_HOUR
 _DAY_S = Decimal(86_400)
+_UNITS = {
+    "hour": Decimal(1),
+    "GB": Decimal(1),
+    "GB-month": Decimal(1),
+    "request": Decimal(1),
+    "1k requests": Decimal(1000),
+    "1M requests": Decimal(1_000_000),
+}
+"""The units of a book, and how many of the plain thing each holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,4 +138,6 @@ def _or_named(
     price = book.rows.get(key)
     if price is None:
         return Part(not_counted=f"{item} (no {key[0]} {key[1]} price for {key[3]} in the book)")
-    return Part(line=line(item, quantity, price, per=per))
+    if price.unit not in _UNITS:
+        return Part(not_counted=f"{item} (its price is by {price.unit}, a unit not known here)")
+    return Part(line=line(item, quantity, price, per=per * _UNITS[price.unit]))

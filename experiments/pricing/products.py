@@ -49,7 +49,7 @@ def read_product(text: str, region: str) -> Price | None:
     if named is None:
         return None
     service, component, kind = named
-    unit, usd = _first_tier(product, usage)
+    unit, usd = _in_bundles(component, *_first_tier(product, usage))
     return Price(
         service=service,
         component=component,
@@ -99,6 +99,21 @@ def _first_tier(product: Mapping[str, Any], usage: str) -> tuple[str, Decimal]:
                 fix="nothing was written; pedigree must learn this unit",
             )
     raise PriceError(f"{usage} has no on-demand price in USD", fix="nothing was written")
+
+
+_BUNDLES = {
+    "put_request": ("1k requests", 1000),
+    "get_request": ("1k requests", 1000),
+    "request": ("1M requests", 1_000_000),
+}
+"""The units that the books have for requests, which the list prices one by one."""
+
+
+def _in_bundles(component: str, unit: str, usd: Decimal) -> tuple[str, Decimal]:
+    if unit != "request":
+        return unit, usd
+    bundle, count = _BUNDLES[component]
+    return bundle, _plain(usd * count)
 
 
 def _plain(usd: Decimal) -> Decimal:

@@ -122,7 +122,8 @@ def merged(before: PriceBook, reading: Reading, queries: Sequence[Query]) -> tup
     """The rows of the new book: AWS's, and the old rows that no listing was asked about. Pure.
 
     An old row whose listing was read to its end and did not name it is gone from AWS's list, unless
-    the listing named nothing of its kind in that region at all.
+    the listing named nothing of its kind in that region at all. Raises PriceError if a unit changed:
+    whoever multiplies by it would be off by a thousand.
     """
     named = {(row.service, row.component, row.region) for row in reading.rows}
     asked = {
@@ -130,6 +131,14 @@ def merged(before: PriceBook, reading: Reading, queries: Sequence[Query]) -> tup
         for query in queries
         for service, component in query.answers
     }
+    units = {(row.service, row.component): row.unit for row in before.rows.values()}
+    for row in reading.rows:
+        if row.unit != units.get((row.service, row.component), row.unit):
+            raise PriceError(
+                f"AWS lists {row.service} {row.component} by {row.unit}, the book by"
+                f" {units[row.service, row.component]}",
+                fix="nothing was written; pedigree must learn to convert it",
+            )
     fresh = {(r.service, r.component, r.instance_type, r.region): r for r in reading.rows}
     kept = {
         key: row

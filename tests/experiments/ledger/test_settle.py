@@ -23,8 +23,8 @@ FULL = book(
     *book().rows.values(),
     SPOT,
     price("s3", "standard_storage", "", "0.023", unit="GB-month"),
-    price("s3", "put_request", "", "0.000005", unit="request"),
-    price("s3", "get_request", "", "0.0000004", unit="request"),
+    price("s3", "put_request", "", "0.005", unit="1k requests"),
+    price("s3", "get_request", "", "0.0004", unit="1k requests"),
     price("cloudwatch", "logs_ingest", "", "0.5", unit="GB"),
     price("sagemaker", "training_storage", "", "0.14", unit="GB-month"),
     price("sagemaker", "training_warm_pool", "ml.m5.large", "0.115"),
@@ -88,8 +88,8 @@ def test_two_sagemaker_hosts_with_everything_around_them() -> None:
         "0.46",  # 2 hosts x 2 h x 0.115
         "0.056",  # 2 x 73 GB for 2 of 730 h = 0.4 GB-month at 0.14
         "0.0276",  # 0.5 GB for 73 days = 1752 of 730 h: 1.2 GB-month at 0.023
-        "0.00005",  # 10 at 0.000005
-        "0.0010824",  # 2706 at 0.0000004
+        "0.00005",  # 10 at 0.005 a thousand
+        "0.0010824",  # 2706 at 0.0004 a thousand
         "0.0004882812",  # 1/1024 GB at 0.5 = 0.00048828125, half to even
     ]
     assert ledger.total_usd == Decimal("0.5452206812")
@@ -234,3 +234,20 @@ def test_a_book_written_while_a_run_goes_on_changes_nothing_of_it(tmp_path: Path
     assert cost.lines[0].usd == Decimal("0.17")
     assert frozen_book(plan("plain", book=newest), newest) is newest
     assert frozen_book(plan("plain"), newest) is newest, "its own book is gone"
+
+
+def test_a_thousand_reads_at_the_shipped_price() -> None:
+    """0.0004 USD a thousand in us-east-1: the unit of the row counts, not one request."""
+    where = hosts("ml.m5.large", gb=30)
+    ledger = account(
+        where,
+        usage(3600),
+        book=latest_book(),
+        basis=Basis.ESTIMATED,
+        footprint=Footprint(get_requests=1000, put_requests=1000),
+    )
+    assert {item.item: str(item.usd) for item in ledger.lines} == {
+        "1 x ml.m5.large": "0.115",
+        "S3 writes": "0.005",
+        "S3 reads": "0.0004",
+    }

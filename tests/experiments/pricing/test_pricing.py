@@ -88,7 +88,13 @@ def test_a_recorded_instance_gives_its_on_demand_price_and_no_reserved_one() -> 
         ),
         (
             product("AmazonS3", "EU-Requests-Tier1", "0.0000050", "Requests", group="S3-API-Tier1"),
-            ("s3", "put_request", "", "request", "0.000005"),
+            ("s3", "put_request", "", "1k requests", "0.005"),
+        ),
+        (
+            product(
+                "AWSLambda", "Request", "0.0000002000", "Requests", group="AWS-Lambda-Requests"
+            ),
+            ("lambda", "request", "", "1M requests", "0.2"),
         ),
         (
             product("AmazonCloudWatch", "USE1-DataProcessing-Bytes", "0.5", "GB"),
@@ -233,6 +239,20 @@ def test_the_new_book_has_aws_rows_and_keeps_what_nobody_was_asked_about(tmp_pat
         ("new", "m9.xlarge", "None"),
         ("gone", "ml.m5.xlarge", "None"),
     }
+
+
+def test_a_unit_that_changed_is_an_error_and_no_price_a_thousand_times_off(tmp_path: Path) -> None:
+    before = book(price("ec2", "instance", "c5.xlarge", "0.17", unit="minute"))
+    read(the_list(), tmp_path)
+    with pytest.raises(PriceError, match="AWS lists ec2 instance by hour, the book by minute"):
+        merged(before, read_pages(WANTED, tmp_path), WANTED)
+
+
+@pytest.mark.parametrize("unit", sorted({row.unit for row in latest_book().rows.values()}))
+def test_a_component_has_one_unit_in_all_regions(unit: str) -> None:
+    kinds = [(r.service, r.component) for r in latest_book().rows.values() if r.unit == unit]
+    others = [(r.service, r.component) for r in latest_book().rows.values() if r.unit != unit]
+    assert not set(kinds) & set(others)
 
 
 def test_a_book_is_never_written_over(tmp_path: Path) -> None:
