@@ -249,7 +249,8 @@ def scaling_steps(wanted: Wanted, seen: Observed) -> list[Step]:
     config = wanted.scaling_policy["TargetTrackingScalingPolicyConfiguration"]
     if seen.scaling_policy is None or not agrees(config, seen.scaling_policy, tuple(config)):
         why = (
-            f"{settings.target_invocations_per_instance} invocations per instance per minute;"
+            f"{settings.target_invocations_per_instance} invocations per instance per minute"
+            f" ({settings.target_invocations_per_instance / 60:.2f} a second);"
             f" wait {settings.scale_out_cooldown_s} s after adding instances and"
             f" {settings.scale_in_cooldown_s} s after removing some"
         )

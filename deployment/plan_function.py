@@ -149,7 +149,7 @@ def _reserve(wanted: Wanted, seen: Observed) -> list[Step]:
     if seen.reserved == number:
         return []
     params = {"FunctionName": wanted.settings.name, "ReservedConcurrentExecutions": number}
-    why = f"at most {number} calls at once, taken out of the account's pool"
+    why = f"at most {number} calls at once, taken out of the account's pool; costs nothing"
     # A number below what is provisioned now can only be set when that has been let go.
     warm = sum(entry.requested for entry in seen.provisioned)
     phase = Phase.PREPARE if number >= warm else Phase.CLEAN
