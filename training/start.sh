@@ -16,7 +16,7 @@ python3 -c 'from importlib.util import find_spec; raise SystemExit(find_spec("to
 
 lacking=$(python3 - <<'PYTHON'
 from importlib.util import find_spec
-print(*(name for name in ("openvino", "safetensors", "timm", "optuna", "colorlog", "tqdm") if find_spec(name) is None))
+print(*(name for name in ("openvino", "safetensors", "timm", "optuna", "colorlog", "tqdm", "nncf") if find_spec(name) is None))
 PYTHON
 )
 

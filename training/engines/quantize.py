@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from training.files import sync_folder, write_json
 from training.graph import Floats, save
 
 CALIBRATION_PHOTOS: Final = 128
+_NEEDED: Final = ("nncf", "scipy", "psutil", "networkx", "tabulate", "rich")
 SEAL: Final = "digest.json"
 _FILES: Final = ("model.xml", "model.bin")
 
@@ -38,15 +40,16 @@ class Int8Graph:
 
 
 def can_quantize() -> bool:
-    """Is NNCF installed?"""
-    return find_spec("nncf") is not None
+    """Is NNCF installed, with what it imports?"""
+    return all(find_spec(name) for name in _NEEDED)
 
 
 def quantized(graph: Any, pictures: Sequence[Floats]) -> Any:
     """A new graph in int8 of a float32 one, calibrated on pictures [3, H, W]. Raises EngineError."""
     if not can_quantize():
         raise EngineError(
-            "engine is int8 and NNCF is not installed", fix="install nncf, or use bf16 or f32"
+            "engine is int8 and NNCF is not installed, or not with all that it imports",
+            fix=f"install {', '.join(_NEEDED)}, or use bf16 or f32",
         )
     with _quiet():
         import nncf
@@ -66,7 +69,11 @@ def quantized(graph: Any, pictures: Sequence[Floats]) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """NNCF writes progress bars to standard output, which carries events, and warns of its own."""
+    """NNCF writes progress bars to standard output, which carries events, and warns of its own.
+
+    NNCF_CI also keeps it from telling its makers of the run.
+    """
+    os.environ.setdefault("NNCF_CI", "1")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
