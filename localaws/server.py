@@ -18,9 +18,9 @@ from localaws.claims import StateTaken, bound, state_lock, write_atomically
 from localaws.clock import Clock, Timer
 from localaws.faults.book import FaultBook
 from localaws.faults.gate import Gate
-from localaws.metrics.service import CloudWatch
 from localaws.hosts.egress import serve_proxy
 from localaws.hosts.network import Door
+from localaws.metrics.service import CloudWatch
 from localaws.pages import Mount, Pages
 from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects

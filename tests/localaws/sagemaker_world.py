@@ -21,7 +21,7 @@ IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.14-cpu-
 
 def sagemaker_services(parts: Parts) -> Sequence[Service]:
     """SageMaker and its autoscaling, without Lambda and EC2."""
-    processes = Processes(parts.settings.state_dir)
+    processes = Processes(parts.settings.state_dir, parts.door)
     shared: dict[str, Any] = {
         "store": parts.store,
         "clock": parts.clock,
