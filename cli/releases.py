@@ -100,6 +100,8 @@ def teardown(
     from cli import serving, show
     from deployment.reconcile.teardown import apply_teardown, propose_teardown
 
+    if as_json and not (yes or dry_run):
+        raise click.UsageError("--json asks nothing: give --yes or --dry-run with it")
     cloud = Workspace.here().open_cloud(cloud_name)
     name = f"{serving.released_app(cloud, stage, app)}-{stage}"
     found = propose_teardown(cloud, name)
