@@ -258,3 +258,17 @@ def test_a_plan_made_before_another_promotion_is_a_conflict() -> None:
     promote(world, run(world, "third"))
     with pytest.raises(PedigreeError, match="conflict"):
         apply_proposal(stale, means(world))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("stage", [Stage.BEFORE, Stage.BETWEEN])
+def test_errors_at_every_call(
+    codes: tuple[FunctionCode, FunctionCode], second: bool, stage: Stage
+) -> None:
+    """Reads as well as writes."""
+    for number in range(len(number_of_calls(*scene(codes, second=second)))):
+        world, of, code = scene(codes, second=second)
+        attempt(Faulty(world, failing_at(number, "ThrottlingException", stage)), of, code, world)
+        promote_through(world, of, code, world)
+        hold_together(world, of, code)
