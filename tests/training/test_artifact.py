@@ -1,6 +1,7 @@
 """The artifact is the network that the head was trained on: photo by photo, large photos too."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def network() -> Backbone:
 
 def some_head() -> Head:
     rng = np.random.default_rng(3)
-    epoch = Epoch(number=1, train_loss=1.0, valid_loss=1.0, valid_top1=0.5)
+    epoch = Epoch(number=1, train_loss=1.0, valid_loss=1.0, valid_calibrated=1.0, valid_top1=0.5)
     weight = rng.normal(size=(3, 16)).astype(np.float32)
     return Head(weight=weight, bias=np.ones(3, np.float32), temperature=1.5, epoch=epoch)
 
@@ -149,3 +150,28 @@ def test_hosts_with_shares_score_the_leader_s_files_as_one_host_does(tmp_path: P
     shared = together(2, lambda h: score(folders[h.rank], tmp_path / f"host-{h.rank}", h))
     for found in shared:
         np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_another_head_rate_or_batch_finds_the_features_of_the_run_before(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos")
+
+    def run(**changes: Any) -> tuple[Features, dict[str, float]]:
+        settings = config(
+            engine="f32", data=photos, output_dir=tmp_path / "output", cache=str(tmp_path / "kept")
+        )
+        changed = replace(settings, **changes)
+        survey = survey_photos(find_photos(photos), changed, ALONE, threads=1)
+        report = Reporter(None, host="a", leads=True, stream=io.StringIO(), clock=float)
+        _, features = features_from_photos(
+            survey, network(), changed, ALONE, threads=1, report=report
+        )
+        return features, report.metrics
+
+    first, told = run()
+    assert told["cache/computed_images"] == len(first.train) + len(first.valid)
+    assert told["time/decode_s"] > 0 and told["time/backbone_s"] > 0
+    again, told = run(learning_rate=0.1, batch_size=3, epochs=9, seed=4)
+    assert told["cache/computed_images"] == 0
+    assert again.train.digest == first.train.digest
+    other, told = run(views=2)
+    assert told["cache/computed_images"] > 0 and other.train.views == 2
