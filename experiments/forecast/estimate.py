@@ -34,13 +34,20 @@ def usd_for(hosts: Hosts, seconds: float, book: PriceBook) -> Decimal:
 
 
 def estimate(
-    work: Work, hosts: Hosts, *, limit_s: int, predictor: Predictor | None, book: PriceBook
+    work: Work,
+    hosts: Hosts,
+    *,
+    limit_s: int,
+    predictor: Predictor | None,
+    book: PriceBook,
+    kept_s: int = 0,
 ) -> Estimate:
     """What a run may cost: its interval by the runs on record, and what its time limit caps it at.
 
-    Raises PriceError if the book has no price for its hosts.
+    `kept_s` is how long its hosts are kept warm afterwards, reckoned at the training price (a published
+    bill has both at the same). Raises PriceError if the book has no price for its hosts.
     """
-    ceiling = usd_for(hosts, limit_s, book)
+    ceiling = usd_for(hosts, limit_s + kept_s, book)
     if predictor is None:
         why = f"no run on record: at most the maximum run time of {limit_s} s"
         return Estimate(low_usd=Decimal(0), expected_usd=None, high_usd=ceiling, why=why)
@@ -50,11 +57,11 @@ def estimate(
     if duration.high_s >= limit_s:
         why += f"; may reach the maximum run time of {limit_s} s"
     return Estimate(
-        low_usd=usd_for(hosts, duration.low_s, book),
-        expected_usd=usd_for(hosts, duration.expected_s, book),
+        low_usd=usd_for(hosts, duration.low_s + kept_s, book),
+        expected_usd=usd_for(hosts, duration.expected_s + kept_s, book),
         high_usd=ceiling,
         why=why,
-        likely_high_usd=usd_for(hosts, duration.high_s, book),
+        likely_high_usd=usd_for(hosts, duration.high_s + kept_s, book),
         duration=duration,
         extrapolates=found.extrapolates,
     )

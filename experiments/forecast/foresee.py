@@ -28,13 +28,16 @@ def foresee(
     book: PriceBook,
     limit_s: int,
     checkpoints: bool,
+    kept_s: int = 0,
 ) -> tuple[Estimate, tuple[str, ...]]:
     """What the run that `params` describe may cost on `hosts`, and what to know before spending it.
 
     `history` holds runs of one kind of money, newest first. Raises PriceError without a compute price.
     """
     work = of_hosts(hosts, params)
-    found = estimate(work, hosts, limit_s=limit_s, predictor=predictor_of(history), book=book)
+    found = estimate(
+        work, hosts, limit_s=limit_s, predictor=predictor_of(history), book=book, kept_s=kept_s
+    )
     need = need_of(work, history)
     said = warnings(work, hosts, found, need, checkpoints=checkpoints, limit_s=limit_s)
     return found, (*said, *missing_prices(hosts, book))

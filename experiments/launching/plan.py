@@ -169,6 +169,7 @@ def _foreseen(
         book=made_of.book,
         limit_s=limit_s,
         checkpoints=run.checkpoints,
+        kept_s=run.warm_pool_s,
     )
 
 

@@ -202,6 +202,14 @@ def test_without_runs_an_estimate_is_only_a_ceiling() -> None:
     assert found.why == "no run on record: at most the maximum run time of 3600 s"
 
 
+def test_hosts_that_are_kept_warm_are_paid_for() -> None:
+    work = work_of(
+        {"data/images": "60"}, launcher="sagemaker", instance_type="ml.m5.xlarge", hosts=1
+    )
+    found = estimate(work, hosts(), limit_s=3600, predictor=None, book=BOOK, kept_s=1800)
+    assert found.high_usd == Decimal("0.345")  # 1.5 h at 0.23
+
+
 def test_an_estimate_is_within_its_ceiling_and_warns_of_the_time_limit() -> None:
     history = Truth(5).history(20, backbone="resnet50")
     params = {"data/images": "10000", "train/backbone": "resnet50", "train/engine": "f32"}
