@@ -109,7 +109,7 @@ def test_a_run_tells_all_of_itself(lite0_run: tuple[Path, list[dict[str, Any]]])
     assert rows(folder / "output/events.jsonl") == events
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     metrics = {event["name"]: event["value"] for event in events if event["event"] == "metric"}
-    expected = {"train/loss", "valid/loss", "valid/top1", "memory/peak_mb"}
+    expected = {"train/loss", "valid/loss", "valid/calibrated_loss", "valid/top1", "memory/peak_mb"}
     expected |= {f"test/{name}" for name in ("loss", "top1", "top5", "macro_f1", "ece")}
     expected |= {"test/ece_uncalibrated", "calibration/temperature"}
     phases = ("setup", "scan", "decode", "features", "head", "export", "evaluate", "total")

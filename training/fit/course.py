@@ -119,9 +119,11 @@ def learn_deeper(
             keeper=keeper,
             on_epoch=lambda epoch: _tell_epoch(report, epoch, "deep/"),
         )
-    report.metric("deep/start_valid_loss", before)
+    report.metric("deep/start_calibrated_loss", before)
     if tuned.epoch is head.epoch:
-        report.warning(f"fine-tuning found no smaller validation loss than {before:.4f}: head kept")
+        report.warning(
+            f"fine-tuning found no smaller calibrated validation loss than {before:.4f}: head kept"
+        )
         return head, backbone, None
     engine = rebuild(replace(backbone, weights_digest=_digest(backbone)))
     logits = _served_logits(engine, tuned, valid, course.cluster)
@@ -150,6 +152,8 @@ def _tell_epoch(report: Reporter, epoch: Epoch, stage: str) -> None:
     at = epoch.at or None
     report.metric(f"{stage}train/loss", epoch.train_loss, step=epoch.number, at=at)
     report.metric(f"{stage}valid/loss", epoch.valid_loss, step=epoch.number, at=at)
+    name = f"{stage}valid/calibrated_loss"
+    report.metric(name, epoch.valid_calibrated, step=epoch.number, at=at)
     report.metric(f"{stage}valid/top1", epoch.valid_top1, step=epoch.number, at=at)
 
 

@@ -23,7 +23,7 @@ from training.fit.photos import PhotoRows, gather_rows
 from training.fit.progress import Epoch, Progress
 from training.graph import Floats
 from training.hosts.cluster import Cluster
-from training.measure.basics import log_loss
+from training.measure.calibration import calibrated_loss
 
 BLOCKS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "resnet50": [("conv1.", "bn1."), *((f"layer{n}.",) for n in range(1, 5))],
@@ -83,10 +83,10 @@ def fine_tune(
     keeper: Keeper | None = None,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
 ) -> tuple[Head, float]:
-    """Fine-tune `backbone.module` in place; the head that goes with it, and the validation loss of
-    what it started from. The head's temperature is 1: calibrate it on the engine that serves.
+    """Fine-tune `backbone.module` in place; the head that goes with it, and the calibrated validation
+    loss of what it started from. The head's temperature is 1: calibrate it on the engine that serves.
 
-    If no epoch has a smaller validation loss than the start, the start is what you get back.
+    If no epoch has a smaller one than the start, the start is what you get back.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
@@ -97,7 +97,7 @@ def fine_tune(
     def judge() -> Floats:
         return plain_logits(whole, valid, cluster)
 
-    before = log_loss(judge(), valid.labels)
+    before = calibrated_loss(judge(), valid.labels)
     lesson = Lesson(
         module=whole,
         groups=groups,
@@ -108,7 +108,7 @@ def fine_tune(
     )
     recipe = read_recipe(config, deep=True)
     done = Loop(lesson, recipe, cluster=cluster, keeper=keeper, on_epoch=on_epoch).run()
-    if done.best_epoch.valid_loss >= before:
+    if done.best_epoch.valid_calibrated >= before:
         whole.load_state_dict(began)
     whole.to("cpu").to(memory_format=torch.contiguous_format).requires_grad_(False)
     torch.set_num_threads(1)
@@ -116,7 +116,7 @@ def fine_tune(
 
 
 def _head_of(whole: Whole, head: Head, done: Progress, before: float) -> Head:
-    if done.best_epoch.valid_loss >= before:
+    if done.best_epoch.valid_calibrated >= before:
         return replace(head, temperature=1.0)
     return Head(
         weight=whole.head.weight.detach().numpy().copy(),

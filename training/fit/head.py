@@ -110,7 +110,7 @@ def train_head(
 ) -> Head:
     """Train on all hosts together; every host returns the same head.
 
-    The epoch with the least validation loss wins; its temperature is fitted on valid. Raises what
+    The epoch with the least calibrated validation loss wins; its temperature is fitted on valid. Raises what
     `Loop.run` raises. `options` go to the loop.
     """
     scale = _Scale(train.features)

@@ -29,6 +29,7 @@ from training.fit.sampler import Share, epoch_shares, steps_in_epoch
 from training.fit.schedule import step_factor
 from training.hosts.cluster import Cluster
 from training.measure.basics import Floats, Labels, log_loss, top_k
+from training.measure.calibration import calibrated_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +224,7 @@ class Loop:
                 number=now.epoch,
                 train_loss=now.loss_sum / len(self._targets),
                 valid_loss=log_loss(logits, lesson.valid_labels),
+                valid_calibrated=calibrated_loss(logits, lesson.valid_labels),
                 valid_top1=top_k(logits, lesson.valid_labels, 1),
                 at=self._clock(),
             )

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """Mean losses in nats: train with label smoothing, over all hosts; valid without.
+    """Mean losses in nats: train with label smoothing, over all hosts; valid without, as it is and
+    with the temperature that suits it best. The last decides which epoch is kept: label smoothing
+    makes the plain loss rise long after the model has ceased to get worse.
 
     `at` is when it ended, in seconds since 1970.
     """
@@ -17,6 +19,7 @@ class Epoch:
     number: int
     train_loss: float
     valid_loss: float
+    valid_calibrated: float
     valid_top1: float
     at: float = 0.0
 
@@ -43,8 +46,9 @@ class Progress:
         self.loss_sum += loss
 
     def end_epoch(self, epoch: Epoch) -> bool:
-        """Count an epoch; whether it is the best so far: the least validation loss."""
-        is_best = not self.history or epoch.valid_loss < self.history[self.best].valid_loss
+        """Count an epoch; whether it is the best so far: the least calibrated validation loss."""
+        least = self.history[self.best].valid_calibrated if self.history else float("inf")
+        is_best = not self.history or epoch.valid_calibrated < least
         self.stale = 0 if is_best else self.stale + 1
         self.best = len(self.history) if is_best else self.best
         self.history.append(epoch)
@@ -57,7 +61,7 @@ class Progress:
 
     @property
     def best_epoch(self) -> Epoch:
-        """The epoch with the least validation loss."""
+        """The epoch with the least calibrated validation loss."""
         return self.history[self.best]
 
     def to_dict(self) -> dict[str, Any]:

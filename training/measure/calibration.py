@@ -49,8 +49,17 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 
     The loss is convex in 1 / temperature, so there is one minimum.
     """
+    return _fit(logits, labels, rounds=40)
+
+
+def calibrated_loss(logits: Floats, labels: Labels) -> float:
+    """The log loss with the temperature that suits these logits best, to about a thousandth of it."""
+    return log_loss(logits, labels, _fit(logits, labels, rounds=12))
+
+
+def _fit(logits: Floats, labels: Labels, *, rounds: int) -> float:
     low, high = (1 / t for t in reversed(_TEMPERATURES))
-    for _ in range(40):
+    for _ in range(rounds):
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         if log_loss(logits, labels, 1 / left) <= log_loss(logits, labels, 1 / right):
             high = right

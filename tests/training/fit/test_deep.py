@@ -64,7 +64,7 @@ def backbone() -> Backbone:
 
 
 def head() -> Head:
-    epoch = Epoch(number=1, train_loss=1.0, valid_loss=1.0, valid_top1=0.3)
+    epoch = Epoch(number=1, train_loss=1.0, valid_loss=1.0, valid_calibrated=1.0, valid_top1=0.3)
     weight, bias = np.zeros((3, 6), np.float32), np.zeros(3, np.float32)
     return Head(weight=weight, bias=bias, temperature=1.0, epoch=epoch)
 
@@ -110,7 +110,7 @@ def changed(network: Backbone) -> set[str]:
 
 def test_all_learns_all_but_the_statistics_and_is_better_than_its_start(survey: Survey) -> None:
     network, tuned, before = tune(survey, SETTINGS)
-    assert tuned.epoch.valid_loss < before == pytest.approx(np.log(3))
+    assert tuned.epoch.valid_calibrated < before == pytest.approx(np.log(3))
     weights = {name for name, _ in network.module.named_parameters()}
     assert changed(network) == weights, "batch-norm statistics stay as they were"
     assert not any(weight.requires_grad for weight in network.module.parameters())
@@ -151,7 +151,7 @@ def test_what_makes_it_worse_is_not_kept(survey: Survey) -> None:
     if not tuned.history:
         assert changed(network) == set() and tuned.epoch.number == 1
     else:
-        assert tuned.epoch.valid_loss < before
+        assert tuned.epoch.valid_calibrated < before
 
 
 class StopAt(Stop):

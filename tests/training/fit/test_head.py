@@ -29,10 +29,10 @@ def test_it_learns_clusters_and_its_weights_take_raw_features() -> None:
     assert 0.2 <= head.temperature <= 5
 
 
-def test_the_epoch_with_the_least_validation_loss_is_kept() -> None:
+def test_the_epoch_with_the_least_calibrated_validation_loss_is_kept() -> None:
     told: list[Epoch] = []
     head = trained(config(epochs=30, learning_rate=1.0, label_smoothing=0.0), ALONE, told)
-    assert head.epoch == min(told, key=lambda epoch: epoch.valid_loss)
+    assert head.epoch == min(told, key=lambda epoch: epoch.valid_calibrated)
     valid = table(40, seed=2)
     again = log_loss(head_logits(valid.view(0), head.weight, head.bias), valid.labels)
     assert again == pytest.approx(head.epoch.valid_loss)

@@ -22,7 +22,13 @@ def picture(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 @pytest.mark.parametrize("epochs", [1, 2, 40])
 def test_learning_curves(tmp_path: Path, epochs: int) -> None:
     history = [
-        Epoch(number=n, train_loss=2 / n, valid_loss=1 / n, valid_top1=1 - 1 / n)
+        Epoch(
+            number=n,
+            train_loss=2 / n,
+            valid_loss=1 / n,
+            valid_calibrated=1 / n,
+            valid_top1=1 - 1 / n,
+        )
         for n in range(1, epochs + 1)
     ]
     draw_learning(tmp_path / "a.png", history, history[-1])
