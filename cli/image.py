@@ -17,7 +17,7 @@ def image() -> None:
 def build(cloud_name: str) -> None:
     """Build it from serving/Dockerfile under the name that this account's registry knows."""
     from cli import show
-    from deployment import image as images
+    from deployment.artifact import image as images
     from experiments.foundation import Foundation
 
     cloud = Workspace.here().open_cloud(cloud_name)
@@ -34,7 +34,7 @@ def push(cloud_name: str) -> None:
     from datetime import UTC, datetime
 
     from cli import show
-    from deployment import image as images
+    from deployment.artifact import image as images
     from experiments.errors import ReleaseError
 
     if cloud_name == "local":

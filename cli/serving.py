@@ -97,7 +97,7 @@ def propose_run(
     from deployment.gates.checklist import Demands, Examiner
     from deployment.gates.trial import serve
     from deployment.monthly import Requests
-    from deployment.plan import ASSUMED_MS
+    from deployment.plan.release_plan import ASSUMED_MS
     from deployment.promote import prepare, propose
     from experiments.prices import latest_book
 

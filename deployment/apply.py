@@ -8,12 +8,12 @@ command goes on where this one stopped, because each plan holds only what is mis
 
 from __future__ import annotations
 
-from deployment.observe import observe
 from deployment.promote import Proposal
 from deployment.reconcile.lease import Lease
 from deployment.reconcile.means import Applied, Means
 from deployment.reconcile.promotion import Promotion, applied
 from deployment.release import ReleaseStatus
+from deployment.state.observe import observe
 from deployment.store import ReleaseStore
 from experiments.aws import Cloud
 from experiments.errors import ReleaseError

@@ -9,22 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from deployment.archive import ServingArchive, examine, fetch_archive
-from deployment.desired import (
-    Wanted,
-    desired,
-    function_key,
-    golden_key,
-    model_key,
-)
-from deployment.function_code import FunctionCode, pack_function
+from deployment.artifact.archive import ServingArchive, examine, fetch_archive
+from deployment.artifact.function_code import FunctionCode, pack_function
+from deployment.artifact.image import image_to_serve
 from deployment.gates import Gate, require
 from deployment.gates.checklist import Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
-from deployment.image import image_to_serve
 from deployment.monthly import Requests
-from deployment.observe import observe
-from deployment.plan import plan_release
+from deployment.plan.release_plan import plan_release
+from deployment.plan.steps import ReleasePlan
 from deployment.release import (
     GoldenFile,
     Release,
@@ -34,9 +27,16 @@ from deployment.release import (
     release_id_for,
 )
 from deployment.rollout import Rollout
-from deployment.seen import Observed
 from deployment.settings import ServingSettings
-from deployment.steps import ReleasePlan
+from deployment.state.desired import (
+    Wanted,
+    desired,
+    function_key,
+    golden_key,
+    model_key,
+)
+from deployment.state.observe import observe
+from deployment.state.seen import Observed
 from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.aws import Cloud
 from experiments.errors import ReleaseError

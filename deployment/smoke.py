@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployment.clock import Clock
-from deployment.desired import Wanted
 from deployment.invoke import Answer, invoke
 from deployment.release import Release
+from deployment.state.desired import Wanted
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, ReleaseError
 from experiments.following.output import read_object

@@ -115,7 +115,7 @@ def serve(archive: bytes, cores: int) -> Iterator[Asks]:
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
-    """What `deployment.archive` packed a moment ago: plain files under known names."""
+    """What `deployment.artifact.archive` packed a moment ago: plain files under known names."""
     import io
 
     folder.mkdir()

@@ -9,8 +9,8 @@ from datetime import datetime
 from deployment.clock import Clock
 from deployment.invoke import Answer
 from deployment.monthly import Monthly
-from deployment.perform import Report
 from deployment.reconcile.owner import is_dead
+from deployment.reconcile.perform import Report
 from deployment.release import Release
 from deployment.settings import ALIAS
 from deployment.smoke import GoldenPhoto

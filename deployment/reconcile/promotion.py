@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
-from deployment.desired import desired
 from deployment.invoke import Answer
-from deployment.observe import observe
-from deployment.perform import Performer, RolledBackError, StuckError
-from deployment.plan import plan_release
+from deployment.plan.release_plan import plan_release
+from deployment.plan.steps import Phase
 from deployment.promote import Proposal
 from deployment.reconcile.means import Applied, Means
+from deployment.reconcile.perform import Performer, RolledBackError, StuckError
 from deployment.reconcile.teardown import let_go_steps, perform_all, remains
 from deployment.release import Release, ReleaseStatus
 from deployment.settings import ALIAS
 from deployment.smoke import GoldenPhoto, SmokeError, golden_photos, prove
-from deployment.steps import Phase
+from deployment.state.desired import desired
+from deployment.state.observe import observe
 from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.errors import PedigreeError, ReleaseError
 

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deployment.desired import DIMENSION, NAMESPACE
-from deployment.observe import not_in_lambda, not_in_sagemaker
-from deployment.perform import Performer
-from deployment.plan_endpoint import BROKEN, ENDPOINT_LIMIT_S, MOVING
+from deployment.plan.endpoint import BROKEN, ENDPOINT_LIMIT_S, MOVING
+from deployment.plan.steps import Phase, Step, Wait
 from deployment.reconcile.lease import Lease
 from deployment.reconcile.means import Means
+from deployment.reconcile.perform import Performer
 from deployment.release import ReleaseStatus
 from deployment.rollout import alarm_names
 from deployment.settings import ServingSettings
-from deployment.steps import Phase, Step, Wait
+from deployment.state.desired import DIMENSION, NAMESPACE
+from deployment.state.observe import not_in_lambda, not_in_sagemaker
 from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.aws import Cloud
 from experiments.contract import check

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from deployment.observe import not_in_sagemaker
+from deployment.state.observe import not_in_sagemaker
 from experiments.aws import Cloud
 from experiments.cost import HOURS_PER_MONTH
 from experiments.errors import CloudError, PriceError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from deployment.observe import not_in_sagemaker
+from deployment.state.observe import not_in_sagemaker
 from deployment.sweep.reader import DAYS, Reader, Tags, moment, pairs, removal
 from deployment.sweep.resource import OWNER, Kind, Resource
 from experiments.cost import SECONDS_PER_HOUR

@@ -16,11 +16,11 @@ from pathlib import Path
 from PIL import Image
 
 from deployment.apply import Means, apply_proposal
-from deployment.desired import function_key, model_key, serving_image
-from deployment.function_code import pack_function
+from deployment.artifact.function_code import pack_function
 from deployment.promote import Prepared, propose
 from deployment.release import Release, StoredFile
 from deployment.settings import ServingSettings
+from deployment.state.desired import function_key, model_key, serving_image
 from experiments.aws import Address, Boto3Cloud
 from experiments.foundation import Foundation, bucket_calls
 from experiments.prices import latest_book

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.apply import Applied, Means, apply_proposal
-from deployment.function_code import FunctionCode, pack_function
+from deployment.artifact.function_code import FunctionCode, pack_function
 from deployment.promote import Proposal, prepare, propose
 from deployment.settings import ServingSettings
 from deployment.smoke import GoldenPhoto

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from deployment.apply import apply_proposal
-from deployment.function_code import FunctionCode
+from deployment.artifact.function_code import FunctionCode
 from deployment.promote import prepare, propose
 from deployment.release import ReleaseStatus
 from deployment.store import ReleaseStore

@@ -13,7 +13,7 @@ import pytest
 from deployment.access.stack import apply_init, plan_init
 from deployment.access.table import HANDED_OVER, ROWS, STARS, operator_policy
 from deployment.access.template import template
-from deployment.image import push
+from deployment.artifact.image import push
 from deployment.policy import endpoint_policy, function_policy
 from deployment.reconcile.teardown import apply_teardown, propose_teardown
 from deployment.settings import ServingSettings

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment import archive
-from deployment.archive import Examined, examine, fetch_archive
-from deployment.function_code import as_base64, from_base64, pack_function
+from deployment.artifact import archive
+from deployment.artifact.archive import Examined, examine, fetch_archive
+from deployment.artifact.function_code import as_base64, from_base64, pack_function
 from experiments.errors import CloudError
 from tests.deployment.builders import BUCKET, digest, handler, model_files, safetensors, tar_gz
 from tests.deployment.world import World

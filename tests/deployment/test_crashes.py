@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deployment.apply import apply_proposal
-from deployment.function_code import FunctionCode
+from deployment.artifact.function_code import FunctionCode
 from deployment.store import ReleaseStore
 from experiments.errors import PedigreeError
 from experiments.records import Call, RunRecord

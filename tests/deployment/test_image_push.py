@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deployment.desired import serving_image
-from deployment.image import RECORD, build, image_to_serve, push, run_docker
+from deployment.artifact.image import RECORD, build, image_to_serve, push, run_docker
 from deployment.promote import prepare
+from deployment.state.desired import serving_image
 from experiments.errors import ReleaseError
 from experiments.foundation import Foundation
 from tests.deployment.account import Account

@@ -11,7 +11,7 @@ import pytest
 from deployment.access.review import review
 from deployment.access.stack import apply_init, plan_init
 from deployment.apply import Applied, Means, apply_proposal
-from deployment.function_code import FunctionCode
+from deployment.artifact.function_code import FunctionCode
 from deployment.invoke import invoke
 from deployment.promote import Proposal, prepare, propose
 from deployment.rollout import Rollout

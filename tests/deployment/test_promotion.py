@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from deployment.apply import apply_proposal
 from deployment.monthly import Requests
-from deployment.perform import Progress
 from deployment.promote import prepare, propose
+from deployment.reconcile.perform import Progress
 from deployment.release import ReleaseStatus
 from deployment.store import ReleaseStore
 from deployment.undo import propose_rollback

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployment.plan.steps import shown
 from deployment.promote import prepare
 from deployment.reconcile.lease import LEASE_S, Lease
 from deployment.release import (
@@ -19,7 +20,6 @@ from deployment.release import (
     release_id_for,
     release_to_json,
 )
-from deployment.steps import shown
 from deployment.store import Live, ReleaseRecord, ReleaseStore
 from experiments.errors import BusyError, ReleaseError
 from tests.deployment.builders import NOW, run, settings

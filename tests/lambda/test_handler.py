@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from question import Passing, Question, Refusal
 
-from deployment.function_code import pack_function
+from deployment.artifact.function_code import pack_function
 
 FOLDER = Path(__file__).resolve().parents[2] / "lambda"
 PHOTO = b"\xff\xd8\xff a photo"

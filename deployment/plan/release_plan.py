@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployment.desired import Wanted
 from deployment.monthly import (
     Monthly,
     Requests,
@@ -13,7 +12,7 @@ from deployment.monthly import (
     monthly,
     standing_usd_per_hour,
 )
-from deployment.plan_endpoint import (
+from deployment.plan.endpoint import (
     alarm_steps,
     endpoint_steps,
     file_steps,
@@ -21,15 +20,16 @@ from deployment.plan_endpoint import (
     role_steps,
     scaling_steps,
 )
-from deployment.plan_function import (
+from deployment.plan.function import (
     alias_steps,
     concurrency_steps,
     function_steps,
     target_version,
 )
+from deployment.plan.steps import Phase, ReleasePlan, Step
 from deployment.release import Release
-from deployment.seen import Observed
-from deployment.steps import Phase, ReleasePlan, Step
+from deployment.state.desired import Wanted
+from deployment.state.seen import Observed
 from experiments.contract import check
 from experiments.cost import money
 from experiments.errors import PriceError

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deployment.desired import serving_image
 from deployment.policy import SERVING_REPOSITORY
+from deployment.state.desired import serving_image
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, ReleaseError
 from experiments.foundation import OWNER_TAG, Foundation

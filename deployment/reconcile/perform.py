@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployment.clock import Clock
-from deployment.observe import not_in_lambda
-from deployment.steps import Step, Wait
+from deployment.plan.steps import Step, Wait
+from deployment.state.observe import not_in_lambda
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError, ReleaseError
 from experiments.records import Call

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deployment.desired import DIMENSION, NAMESPACE, Wanted
-from deployment.function_code import from_base64
+from deployment.artifact.function_code import from_base64
 from deployment.policy import model_prefix
-from deployment.seen import AliasSeen, EndpointSeen, Observed, ProvisionedSeen, Seen, VersionSeen
 from deployment.settings import ALIAS, ServingSettings
+from deployment.state.desired import DIMENSION, NAMESPACE, Wanted
+from deployment.state.seen import (
+    AliasSeen,
+    EndpointSeen,
+    Observed,
+    ProvisionedSeen,
+    Seen,
+    VersionSeen,
+)
 from deployment.store import ReleaseStore
 from experiments.aws import Cloud, is_code
 from experiments.errors import CloudError

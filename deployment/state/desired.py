@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployment.function_code import HANDLER, as_base64
+from deployment.artifact.function_code import HANDLER, as_base64
 from deployment.policy import (
     SERVING_REPOSITORY,
     Policy,

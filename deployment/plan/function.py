@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployment.desired import ARCHITECTURE, Wanted
-from deployment.plan_endpoint import agrees
-from deployment.seen import Observed, VersionSeen
+from deployment.plan.endpoint import agrees
+from deployment.plan.steps import Phase, Step, Wait
 from deployment.settings import ALIAS
-from deployment.steps import Phase, Step, Wait
+from deployment.state.desired import ARCHITECTURE, Wanted
+from deployment.state.seen import Observed, VersionSeen
 from experiments.errors import ReleaseError
 from experiments.foundation import OWNER_TAG
 from experiments.records import Call

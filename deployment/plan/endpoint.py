@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployment.desired import Wanted, WantedFile
-from deployment.function_code import as_base64
+from deployment.artifact.function_code import as_base64
+from deployment.plan.steps import Phase, Step, Wait
 from deployment.rollout import deployment_config, told
-from deployment.seen import EndpointSeen, Observed
-from deployment.steps import Phase, Step, Wait
+from deployment.state.desired import Wanted, WantedFile
+from deployment.state.seen import EndpointSeen, Observed
 from experiments.errors import ReleaseError
 from experiments.foundation import role_calls
 from experiments.records import Call

@@ -1,0 +1,1 @@
+"""What is shipped: the model's archive, the function's package, the serving image."""

@@ -1,0 +1,1 @@
+"""What AWS should hold of an application, and what it holds."""
