@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: bench-localaws bench-training bench-simulator little-traffic bench-leaderboard help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
+.PHONY: bench-localaws bench-training bench-simulator little-traffic bench-leaderboard bench-mirroring help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -32,6 +32,10 @@ test: install
 # Hours, not minutes; SOAK narrows it: make soak SOAK=tests/training
 soak: install
 	$(BIN)/python -m pytest -m soak $(SOAK)
+
+# What mirroring a run into MLflow takes from it while it trains; a minute.
+bench-mirroring: install
+	$(BIN)/python -m benchmarks.mirroring
 
 # How long the leaderboard's reading takes, MLflow's own beside it; about ten minutes.
 bench-leaderboard: install

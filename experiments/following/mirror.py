@@ -27,6 +27,7 @@ from experiments.tracking import Tracker
 
 _PORTION_BYTES = 1 << 20
 _LONGEST_WAIT_S = 60.0
+_PAUSE_S = 1.0
 _MOST_WARNINGS = 20
 _MOST_WARNING_CHARACTERS = 4000
 
@@ -53,7 +54,8 @@ class Mirror:
     def catch_up(self, *, at_once: bool = False) -> bool:
         """Write what the tracker lacks. True when it has everything that is there now.
 
-        Never raises for a failing tracker; within its waiting time nothing is tried unless `at_once`.
+        Never raises for a failing tracker. Within its waiting time, or a second after the last write,
+        nothing is done unless `at_once`.
         """
         if not at_once and self._not_before is not None and self.now() < self._not_before:
             return False
@@ -68,7 +70,8 @@ class Mirror:
             return False
         if self._failures:
             self.tell("the tracker answers again and has everything")
-        self._failures, self._not_before = 0, None
+        # Values that come more often are written together: fewer writes, less taken from the run.
+        self._failures, self._not_before = 0, self.now() + timedelta(seconds=_PAUSE_S)
         return True
 
     def _known(self) -> dict[str, Any]:
