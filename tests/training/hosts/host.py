@@ -1,47 +1,56 @@
-"""One host of a cluster that works until somebody ends it: `python host.py RANK WORLD PORT KIND`.
+"""Hosts of clusters that work until somebody ends them: `python host.py`, then one line for each host
+on standard input: RANK PORT FILE, for a cluster of two.
 
-KIND is `train` (a head, under torch) or `wait` (for nothing, without torch). Prints its worker's
-pid, `working` once the hosts have met, and why it ended.
+Each host is forked here, so that torch is imported once; its agent's pid is printed. FILE gets the
+worker's pid, `training` once the hosts train together, and why it ended.
 """
 
 import os
+import signal
 import sys
-import time
+from pathlib import Path
+
+from tables import train_forever  # type: ignore[import-not-found]
 
 from training.hosts.agent import leave, supervise
 from training.hosts.cluster import Rendezvous
 from training.hosts.lifeline import Lifeline
 from training.hosts.verdict import Rank
 
-
-def say(text: str) -> None:
-    print(text, flush=True)
+NAMES = ("algo-1", "algo-2")
 
 
-def main(argv: list[str]) -> int:
-    rank, world, port = map(int, argv[:3])
-    names = tuple(f"algo-{n + 1}" for n in range(world))
-    meeting = Rendezvous(rank=rank, world=world, master="127.0.0.1", port=port, job="test")
+def run(rank: int, port: int, file: Path) -> int:
+    def say(text: str) -> None:
+        with file.open("a") as out:
+            out.write(text + "\n")
+
+    meeting = Rendezvous(rank=rank, world=2, master="127.0.0.1", port=port, job="test")
 
     def work(lifeline: Lifeline) -> int:
         say(f"worker {os.getpid()}")
         try:
-            if argv[3] == "train":
-                from tables import train_forever  # type: ignore[import-not-found]
-
-                train_forever(meeting, lifeline.port, lambda: say("working"))
-            lifeline.port()
-            say("working")
-            time.sleep(3600)
+            train_forever(meeting, lifeline.port, lambda: say("training"))
         except RuntimeError as error:
             lifeline.tell("lost", f"lost another host ({error})")
             lifeline.await_end()
         return 0
 
-    ending = supervise(meeting, Rank(number=rank, host=names[rank]), names, work)
+    ending = supervise(meeting, Rank(number=rank, host=NAMES[rank]), NAMES, work)
     say(f"ended {ending.cause.message if ending.cause else ending.code}")
     return ending.code
 
 
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended hosts leave no zombies
+    for line in sys.stdin:
+        rank, port, file = line.split()
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            leave(run(int(rank), int(port), Path(file)))
+        print(pid, flush=True)
+
+
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    main()

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,33 +22,30 @@ SCRIPT = ROOT / "tests/training/hosts/host.py"
 
 
 class Host:
-    """One agent and its worker, as processes."""
+    """One agent and its worker."""
 
-    def __init__(self, rank: int, port: int, kind: str) -> None:
-        self.name = f"algo-{rank + 1}"
-        path = f"{ROOT}{os.pathsep}{ROOT / 'tests/training/fit'}"
-        self.agent = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(rank), "2", str(port), kind],
-            env=clean_env(PYTHONPATH=path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        self.worker = int(self.line().split()[1])
+    def __init__(self, agent: int, file: Path) -> None:
+        self.agent, self._file = agent, file
+        self.worker = int(self.line("worker").split()[1])
 
-    def line(self) -> str:
-        assert self.agent.stdout is not None
-        return self.agent.stdout.readline()
+    def line(self, start: str) -> str:
+        """The line of this host's account that starts so, once it is there."""
+        give_up = time.monotonic() + LIMIT_S
+        while time.monotonic() < give_up:
+            lines = self._file.read_text().splitlines() if self._file.exists() else []
+            for line in lines:
+                if line.startswith(start):
+                    return line
+            time.sleep(0.01)
+        raise AssertionError(f"no {start!r} in {lines}")
 
     def is_gone(self) -> bool:
-        return self.agent.poll() is not None and not _lives(self.worker)
+        return not _lives(self.agent) and not _lives(self.worker)
 
     def end(self) -> None:
-        for pid in (self.agent.pid, self.worker):
-            with suppress(ProcessLookupError):
+        for pid in (self.agent, self.worker):
+            if _lives(pid):
                 os.kill(pid, signal.SIGKILL)
-        self.agent.communicate()
 
 
 def _lives(pid: int) -> bool:
@@ -59,33 +56,53 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator["subprocess.Popen[str]"]:
+    """The process that forks hosts."""
+    path = f"{ROOT}{os.pathsep}{ROOT / 'tests/training/fit'}"
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT)],
+        env=clean_env(PYTHONPATH=path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    yield process
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
 @contextmanager
-def two_hosts(kind: str) -> Iterator[list[Host]]:
-    """Two hosts that have met."""
-    port = free_port()
-    hosts: list[Host] = []
+def two_hosts(nursery: "subprocess.Popen[str]", folder: Path) -> Iterator[list[Host]]:
+    """Two hosts that train together."""
+    assert nursery.stdin is not None and nursery.stdout is not None
+    port, hosts = free_port(), []
     try:
-        hosts = [Host(rank, port, kind) for rank in range(2)]
-        assert [host.line() for host in hosts] == ["working\n"] * 2
+        for rank in range(2):
+            file = folder / f"{port}-{rank}.txt"
+            nursery.stdin.write(f"{rank} {port} {file}\n")
+            nursery.stdin.flush()
+            hosts.append(Host(int(nursery.stdout.readline()), file))
+        for host in hosts:
+            host.line("training")
         yield hosts
     finally:
         for host in hosts:
             host.end()
 
 
-def hurt(
-    whom: str, number: signal.Signals, rank: int, *, kind: str = "train", pause_s: float = 0.0
-) -> tuple[float, str]:
+def hurt(hosts: list[Host], whom: str, number: signal.Signals, rank: int) -> tuple[float, str]:
     """Send the signal; the seconds until every process was gone, and what the other host said."""
-    with two_hosts(kind) as hosts:
-        time.sleep(pause_s)
-        victim, other = hosts[rank], hosts[1 - rank]
-        os.kill(victim.worker if whom == "rank" else victim.agent.pid, number)
-        began = time.monotonic()
-        while not all(host.is_gone() for host in hosts):
-            assert time.monotonic() - began < LIMIT_S, f"something still runs after {LIMIT_S} s"
-            time.sleep(0.02)
-        return time.monotonic() - began, other.line()
+    victim, other = hosts[rank], hosts[1 - rank]
+    os.kill(victim.worker if whom == "rank" else victim.agent, number)
+    began = time.monotonic()
+    while not all(host.is_gone() for host in hosts):
+        assert time.monotonic() - began < LIMIT_S, f"something still runs after {LIMIT_S} s"
+        time.sleep(0.01)
+    return time.monotonic() - began, other.line("ended")
 
 
 CASES = {
@@ -100,26 +117,30 @@ def expected(whom: str, number: signal.Signals, rank: int) -> str:
     return CASES[whom, number].format(rank=rank, host=f"algo-{rank + 1}")
 
 
-def test_whoever_dies_or_freezes_ends_all_and_is_named() -> None:
-    with ThreadPoolExecutor(2) as pool:  # a frozen one takes seconds to be sure of
-        frozen = pool.submit(hurt, "rank", signal.SIGSTOP, 0, kind="wait")
-        agent = pool.submit(hurt, "agent", signal.SIGKILL, 1, kind="wait")
-        _, said = hurt("rank", signal.SIGKILL, 1)
-    assert said.startswith(expected("rank", signal.SIGKILL, 1)) and "by SIGKILL" in said
-    assert agent.result()[1].startswith(expected("agent", signal.SIGKILL, 1))
-    assert frozen.result()[1].startswith(expected("rank", signal.SIGSTOP, 0))
-    assert "is stopped (SIGSTOP)" in frozen.result()[1]
+def test_whoever_dies_or_freezes_ends_all_and_is_named(
+    nursery: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    cases = [("rank", signal.SIGSTOP, 0), ("agent", signal.SIGKILL, 1), ("rank", signal.SIGKILL, 1)]
+    with ThreadPoolExecutor(3) as pool, ExitStack() as stack:
+        hosts = [stack.enter_context(two_hosts(nursery, tmp_path)) for _ in cases]
+        said = list(pool.map(lambda pair, case: hurt(pair, *case)[1], hosts, cases))
+    for case, words in zip(cases, said, strict=True):
+        assert words.startswith(expected(*case))
+    assert "is stopped (SIGSTOP)" in said[0] and "was killed by SIGKILL" in said[2]
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("whom", "number"), list(CASES))
-def test_twenty_of_each(whom: str, number: signal.Signals) -> None:
+def test_twenty_of_each(
+    nursery: "subprocess.Popen[str]", tmp_path: Path, whom: str, number: signal.Signals
+) -> None:
     rng = random.Random(f"{whom} {number}")
     seconds, wrong = [], []
     for turn in range(20):
-        rank = turn % 2
-        spent, said = hurt(whom, number, rank, pause_s=rng.uniform(0, 0.5))
+        with two_hosts(nursery, tmp_path) as hosts:
+            time.sleep(rng.uniform(0, 0.5))
+            spent, said = hurt(hosts, whom, number, turn % 2)
         seconds.append(spent)
-        wrong += [] if said.startswith(expected(whom, number, rank)) else [said]
-    print(f"{whom} {number.name}: slowest {max(seconds):.1f} s, all gone 20/20, wrong {wrong}")
+        wrong += [] if said.startswith(expected(whom, number, turn % 2)) else [said]
+    print(f"\n{whom} {number.name}: slowest {max(seconds):.1f} s, all gone 20/20, wrong {wrong}")
     assert wrong == []
