@@ -1,4 +1,4 @@
-"""All gates of a candidate in order, cheapest last word first: what can be read, then what is run."""
+"""All gates of a candidate, in order: first what can be read, then what has to be run."""
 
 from __future__ import annotations
 
