@@ -10,6 +10,7 @@ from experiments import names
 from experiments.events import Trial
 from experiments.records import LaunchPlan, RunRecord
 
+_VERSIONS = "mlflow.modelVersions"
 _MODEL_TYPE = "openvino-image-classifier"
 
 
@@ -44,6 +45,17 @@ def logged_model_id(client: Any, tracker_run_id: str) -> str | None:
     run = client.get_run(tracker_run_id)
     outputs = run.outputs.model_outputs if run.outputs else []
     return str(outputs[0].model_id) if outputs else None
+
+
+def link_version(client: Any, tracker_run_id: str, name: str, version: str) -> None:
+    """Show on a run's model entry which registered version it became; MLflow's fluent API does the same."""
+    model_id = logged_model_id(client, tracker_run_id)
+    if model_id is None:
+        return
+    held = json.loads(client.get_logged_model(model_id).tags.get(_VERSIONS, "[]"))
+    entry = {"name": name, "version": version}
+    if entry not in held:
+        client.set_logged_model_tags(model_id, {_VERSIONS: json.dumps([*held, entry])})
 
 
 def log_model(client: Any, tracker_run_id: str, record: RunRecord) -> None:

@@ -15,7 +15,7 @@ from experiments import names
 from experiments.errors import CloudError
 from experiments.events import MetricPoint, Trial
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
-from experiments.tracking.entries import dataset_input, log_model, log_trials, logged_model_id
+from experiments.tracking.entries import dataset_input, link_version, log_model, log_trials
 from experiments.tracking.notes import closing_tags, cost_table, opening_tags, requests_text
 from experiments.tracking.rows import record_of
 
@@ -207,9 +207,9 @@ class Tracker:
                 name,
                 source=record.model_uri,
                 run_id=record.tracker_run_id,
-                model_id=logged_model_id(self._client, record.tracker_run_id),
                 description=f"{record.experiment} / {record.name}, run {record.run_id}",
             )
+        link_version(self._client, record.tracker_run_id, name, str(version.version))
         for key, value in tags.items():
             self._client.set_model_version_tag(name, version.version, key, value)
             self._client.set_tag(record.tracker_run_id, key, value)

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from experiments import names
 from experiments.errors import CloudError
-from experiments.events import metric_points, read_events
+from experiments.events import Trial, metric_points, read_events
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from experiments.source import ROOT
 from experiments.tracking import Tracker, default_uri
@@ -279,3 +279,67 @@ def test_two_processes_may_open_a_fresh_store_at_once(tmp_path: Path) -> None:
     assert {run.run_id for run in tracker.runs("dogs")} == {
         f"{word}{at}" for word in ("first", "second") for at in range(3)
     }
+
+
+def test_mlflow_s_own_pages_show_the_data_and_the_model_with_its_scores(store: Store) -> None:
+    found, tracked = store.open("a1000001")
+    store.tracker.log_points(tracked, metric_points(read_events(told(top1=0.75))))
+    store.close(found, tracked, metrics={"test/top1": 0.75, "train/loss": 0.4})
+    run = store.client.get_run(tracked)
+    assert run.inputs is not None
+    (given,) = run.inputs.dataset_inputs
+    assert json.loads(given.dataset.source)["uri"] == found.params["data/uri"]
+    assert json.loads(str(given.dataset.profile)) == {"num_images": 60, "num_classes": 2}
+    assert run.outputs is not None
+    model = store.client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert {m.key: (m.value, m.dataset_name) for m in model.metrics or []} == {
+        "test/top1": (0.75, "dogs")
+    }
+    assert model.params["train/backbone"] == "efficientnet_lite0"
+    assert store.tracker.history(tracked, "test/top1") == [(0, 0.75)]
+    settled = store.tracker.find("a1000001")
+    version = store.tracker.register("shown", settled, {"pedigree.release": "r-1"})
+    held = store.client.get_model_version("shown", version)
+    assert held.run_id == tracked
+    assert "run a1000001" in str(held.description)
+    shown = store.client.get_logged_model(model.model_id).tags["mlflow.modelVersions"]
+    assert json.loads(shown) == [{"name": "shown", "version": version}]
+
+
+def test_a_run_is_opened_once_however_often_it_is_asked_for(store: Store) -> None:
+    found, tracked = store.open("a1000002")
+    again = store.tracker.open_run(found, now=NOW, again=True)
+    assert again == tracked
+    run = store.client.get_run(tracked)
+    assert run.inputs is not None
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_trials_are_runs_nested_under_their_run_and_there_once(store: Store) -> None:
+    _, tracked = store.open("a1000003")
+    trials = [
+        Trial(
+            number=n, settings={"epochs": "3"}, metrics={"valid/loss": 1 / n}, best=n == 1, t_ms=n
+        )
+        for n in (1, 2, 3)
+    ]
+    store.tracker.log_trials(tracked, trials[:2])
+    store.tracker.log_trials(tracked, trials)
+    parent = store.client.get_run(tracked)
+    nested = store.client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracked}'"
+    )
+    assert sorted(run.data.tags[names.TRIAL] for run in nested) == ["1", "2", "3"]
+    assert {run.data.params["train/epochs"] for run in nested} == {"3"}
+    assert "a1000003" in {run.run_id for run in store.tracker.runs()}
+    assert not {run.info.run_id for run in nested} & {
+        run.tracker_run_id for run in store.tracker.runs()
+    }
+
+
+def test_a_param_that_a_second_host_tells_otherwise_stays_as_it_was(store: Store) -> None:
+    _, tracked = store.open("a1000004")
+    store.tracker.log_params(tracked, {"env/threads": "4"})
+    store.tracker.log_params(tracked, {"env/threads": "2", "env/torch": "2.14.1"})
+    params = store.client.get_run(tracked).data.params
+    assert (params["env/threads"], params["env/torch"]) == ("4", "2.14.1")
