@@ -15,10 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+
+from training.backbones import load_backbone
+from training.config import TrainConfig
+from training.engines.choose import Bench, choose_engine
+from training.features.cache import CacheKey, FeatureCache
+from training.features.feature_pass import FeaturePass, Lens
+from training.features.survey import Survey, survey_photos
+from training.hosts.cluster import Cluster
+from training.manifest import list_photos
 
 SIDE = 2048
 LAYERS = 6
@@ -37,8 +49,6 @@ def best_rate(call: Callable[[], Any], operations: float, seconds: float = 1.5) 
 
 def torch_peaks() -> dict[str, float]:
     """Square products in torch: float32, bfloat16, int8."""
-    import torch
-
     found: dict[str, float] = {}
     for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
         left, right = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
@@ -91,7 +101,6 @@ def _chain(*, quantize: bool) -> Any:
 
 def flops_of(module: Any) -> float:
     """Floating operations of one forward pass of a 224-pixel photo; a multiply-add counts two."""
-    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -99,51 +108,58 @@ def flops_of(module: Any) -> float:
     return float(counter.get_total_flops())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A pass that has only to run: what it looks at, and through what."""
+
+    survey: Survey
+    lens: Lens
+    cache: FeatureCache
+    flops: float
+
+
+def prepare(
+    data: Path, weights: Path, name: str, engine: str, scratch: Path, threads: int
+) -> Ready:
+    """Everything before the first photo: the survey, the network, the engine, warm."""
+    backbone = load_backbone(name, weights=weights, weights_digest="", resize=224, crop=224)
+    alone = Cluster(rank=0, world=1)
+    survey = survey_photos(list_photos(data), TrainConfig(data=data), alone, threads)
+    bench = Bench(
+        backbone=backbone, survey=survey, cluster=alone, cache_root=scratch, threads=threads,
+        pictures=0,
+    )  # fmt: skip
+    chosen = choose_engine(engine, bench)
+    lens = Lens(
+        transform=backbone.transform,
+        network=chosen.network,
+        batch=chosen.batch,
+        width=backbone.width,
+    )
+    key = CacheKey(
+        dataset_digest=survey.digest, weights_digest="", backbone=name, engine=engine, seed=0,
+        transform=backbone.transform, views=1, augment="trivialaugment",
+    )  # fmt: skip
+    warm = np.zeros((chosen.batch, 3, 224, 224), np.float32)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(chosen.network, [warm] * 4 * threads))
+    cache = FeatureCache(scratch, key)
+    return Ready(survey=survey, lens=lens, cache=cache, flops=flops_of(backbone.module))
+
+
 def one_pass(
     data: Path, weights: Path, name: str, engine: str, photos: int, threads: int
 ) -> dict[str, float]:
     """The pass of the training program itself over the first training photos."""
-    import torch
-
-    from training.backbones import load_backbone
-    from training.config import TrainConfig
-    from training.engines.choose import Bench, choose_engine
-    from training.features.cache import CacheKey, FeatureCache
-    from training.features.feature_pass import FeaturePass, Lens
-    from training.features.survey import survey_photos
-    from training.hosts.cluster import Cluster
-    from training.manifest import list_photos
-
-    torch.set_num_threads(1)
-    backbone = load_backbone(name, weights=weights, weights_digest="", resize=224, crop=224)
-    alone = Cluster(rank=0, world=1)
-    survey = survey_photos(list_photos(data), TrainConfig(data=data), alone, threads)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(
-            backbone=backbone, survey=survey, cluster=alone, cache_root=Path(scratch),
-            threads=threads, pictures=photos,
-        )  # fmt: skip
-        chosen = choose_engine(engine, bench)
-        lens = Lens(
-            transform=backbone.transform,
-            network=chosen.network,
-            batch=chosen.batch,
-            width=backbone.width,
-        )
-        key = CacheKey(
-            dataset_digest=survey.digest, weights_digest="", backbone=name, engine=engine, seed=0,
-            transform=backbone.transform, views=1, augment="trivialaugment",
-        )  # fmt: skip
-        chunks = [chunk for chunk in survey.chunks if chunk.split == "train"]
+        ready = prepare(data, weights, name, engine, Path(scratch), threads)
+        chunks = [chunk for chunk in ready.survey.chunks if chunk.split == "train"]
         wanted = chunks[: max(1, round(photos / len(chunks[0].places)))]
-        warm = np.zeros((chosen.batch, 3, 224, 224), np.float32)
-        for _ in range(2 * threads):
-            chosen.network(warm)
         print("ready", flush=True)
         sys.stdin.readline()
-        work = FeaturePass(survey, lens, threads=threads)
+        work = FeaturePass(ready.survey, ready.lens, threads=threads)
         started = time.perf_counter()
-        for _ in work.chunks(wanted, FeatureCache(Path(scratch), key)):
+        for _ in work.chunks(wanted, ready.cache):
             pass
         seconds = time.perf_counter() - started
     spent = work.spent
@@ -151,21 +167,20 @@ def one_pass(
         "images_per_s": spent.pictures / seconds,
         "decode_share": spent.decode_s / (spent.decode_s + spent.backbone_s),
         "seconds": seconds,
-        "flops": flops_of(backbone.module),
+        "flops": ready.flops,
     }
 
 
 def main(argv: list[str]) -> None:
     """Print one JSON line."""
     if argv[0] == "peak":
-        import torch
-
         threads = int(argv[1])
         torch.set_num_threads(threads)
         by_torch, by_openvino = torch_peaks(), openvino_peaks(threads)
         print(json.dumps({k: max(by_torch[k], by_openvino[k]) for k in by_torch}))
         print(json.dumps({"torch": by_torch, "openvino": by_openvino}), file=sys.stderr)
         return
+    torch.set_num_threads(1)
     _, data, weights, backbone, engine, photos, threads_ = argv
     found = one_pass(Path(data), Path(weights), backbone, engine, int(photos), int(threads_))
     print(json.dumps(found))
