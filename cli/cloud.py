@@ -21,11 +21,12 @@ def cloud() -> None:
     type=click.FloatRange(min=0.0, max=1000.0, min_open=True),
     help="Times as fast as real time that its waits pass: cooldowns, bakes, alarms (1).",
 )
-def up(port: int | None, speed: float | None) -> None:
+@click.option("--enforce-iam", is_flag=True, help="Refuse what the caller's policies do not allow.")
+def up(port: int | None, speed: float | None, enforce_iam: bool) -> None:
     """Start it in the background; what was live when it stopped is live again."""
     from cli import local_cloud, show
 
-    url = local_cloud.start(Workspace.here().cloud_state, port, speed)
+    url = local_cloud.start(Workspace.here().cloud_state, port, speed, enforce_iam=enforce_iam)
     show.say(f"AWS on this machine answers at {url}")
     show.say(f"any AWS client can use it: export AWS_ENDPOINT_URL={url}")
 

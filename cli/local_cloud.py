@@ -80,7 +80,7 @@ def require_up(state: Path) -> str:
     return str(found["url"])
 
 
-def command(state: Path, port: int, speed: float = 1.0) -> list[str]:
+def command(state: Path, port: int, speed: float = 1.0, *, enforce_iam: bool = False) -> list[str]:
     """The command line of the server; its clock runs `speed` times as fast as real time."""
     serve = shlex.join([sys.executable, "-m", "serving"])
     return [
@@ -95,13 +95,21 @@ def command(state: Path, port: int, speed: float = 1.0) -> list[str]:
         serve,
         "--speed",
         f"{speed:g}",
+        *(["--enforce-iam"] if enforce_iam else []),
     ]
 
 
-def start(state: Path, port: int | None = None, speed: float | None = None) -> str:
+def start(
+    state: Path,
+    port: int | None = None,
+    speed: float | None = None,
+    *,
+    enforce_iam: bool = False,
+) -> str:
     """Start localaws in the background unless it runs already; returns its URL when it answers.
 
-    Raises BusyError when one runs at another speed than the one asked for.
+    Raises BusyError when one runs at another speed than the one asked for, or without the
+    enforcement of IAM that is asked for.
     """
     found = address(state)
     if found is not None:
@@ -110,11 +118,16 @@ def start(state: Path, port: int | None = None, speed: float | None = None) -> s
                 f"AWS on this machine runs already, at speed {found.get('speed', 1.0):g}",
                 fix="stop it with `pedigree cloud down`, then start it again",
             )
+        if enforce_iam and not found.get("enforce_iam", False):
+            raise BusyError(
+                "AWS on this machine runs already, and does not enforce IAM",
+                fix="stop it with `pedigree cloud down`, then start it again",
+            )
         return str(found["url"])
     state.mkdir(parents=True, exist_ok=True)
     with (state / "server.log").open("ab") as log:
         server = subprocess.Popen(
-            command(state, port or port_wanted(), speed or 1.0),
+            command(state, port or port_wanted(), speed or 1.0, enforce_iam=enforce_iam),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -50,6 +50,7 @@ def _serve(
             port=arguments.port,
             serve_command=shlex.split(arguments.serve_command),
             speed=arguments.speed,
+            enforce_iam=arguments.enforce_iam,
             build=build or standard_services,
         ) as cloud:
             print(f"localaws is ready on {cloud.url}", flush=True)
@@ -92,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--speed", type=_speed, default=1.0, help="times as fast as real time that waits pass (1)"
+    )
+    parser.add_argument(
+        "--enforce-iam", action="store_true", help="refuse what the caller's policies do not allow"
     )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser

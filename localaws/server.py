@@ -26,7 +26,7 @@ from localaws.settings import ACCOUNT_ID, REGION, Settings
 from localaws.storage.objects import Objects
 from localaws.storage.s3 import S3
 from localaws.store import Store
-from localaws.wire.dispatch import OWN_SERVICES, Dispatcher, Responder
+from localaws.wire.dispatch import OWN_SERVICES, Dispatcher, Gatekeeper, Responder
 from localaws.wire.http_server import HttpServer
 from localaws.wire.request_log import RequestLog
 
@@ -128,6 +128,7 @@ class Cloud:
             "port": self.settings.port,
             "started_at": round(time.time(), 3),
             "speed": self.settings.speed,
+            "enforce_iam": self.settings.enforce_iam,
         }
         write_atomically(self._address_path, json.dumps(address))
 
@@ -154,6 +155,17 @@ class Cloud:
             _mounts(self._services),
         )
 
+    def _gate(self) -> Gatekeeper:
+        faults = Gate(self.faults).through
+        if not self.settings.enforce_iam:
+            return faults
+        from localaws.access.enforce import Enforcement
+
+        allowed = Enforcement(self.settings.account_id, self.settings.region).through
+        return lambda request, service, respond: faults(
+            request, service, lambda: allowed(request, service, respond)
+        )
+
     def _dispatcher(self) -> Dispatcher:
         parts = self.parts
         services: dict[str, Responder] = {
@@ -170,7 +182,7 @@ class Cloud:
             interceptors=interceptors,
             forward=parts.records.respond,
             pages=self._pages(services).respond,
-            gate=Gate(self.faults).through,
+            gate=self._gate(),
             request_log=self.request_log,
             account_id=self.settings.account_id,
             region=self.settings.region,
@@ -202,6 +214,7 @@ def _close_service(service: Service) -> None:
 
 def standard_services(parts: Parts) -> Sequence[Service]:
     """SageMaker, Lambda, EC2 and Application Auto Scaling on real processes."""
+    from localaws.access.simulate import Simulator
     from localaws.ec2 import Ec2
     from localaws.functions import Functions
     from localaws.hosts.processes import Processes
@@ -227,7 +240,7 @@ def standard_services(parts: Parts) -> Sequence[Service]:
         alarms=watch.alarms,
     )
     others = (sagemaker, Functions(**shared, metrics=watch.data), Ec2(**shared), autoscaling)
-    return (SharedProcesses(processes), *others)
+    return (SharedProcesses(processes), Simulator(), *others)
 
 
 class SharedProcesses:
@@ -253,6 +266,7 @@ def open_cloud(
     port: int = 0,
     serve_command: Sequence[str] = (),
     speed: float = 1.0,
+    enforce_iam: bool = False,
     build: BuildServices = standard_services,
 ) -> Iterator[Cloud]:
     """A started cloud, closed on exit. `port` 0 takes a free one.
@@ -273,6 +287,7 @@ def open_cloud(
             account_id=ACCOUNT_ID,
             region=REGION,
             speed=speed,
+            enforce_iam=enforce_iam,
         )
         cloud = Cloud(settings, server, build)
         try:

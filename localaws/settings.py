@@ -11,7 +11,9 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`url` is where this server answers; `serve_command` is the model server for endpoints."""
+    """`url` is where this server answers; `serve_command` is the model server for endpoints;
+    with `enforce_iam` a call needs a policy that allows it.
+    """
 
     state_dir: Path
     port: int
@@ -20,3 +22,4 @@ class Settings:
     account_id: str
     region: str
     speed: float
+    enforce_iam: bool = False

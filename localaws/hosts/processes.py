@@ -206,8 +206,7 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise RuntimeError("localaws is going down and starts no more processes")
-            fds = (*pass_fds, *launch.join)
-            popen = self._open(launch, piped=on_line is not None, pass_fds=fds)
+            popen = self._open(launch, piped=on_line is not None, pass_fds=pass_fds)
             process = Process(
                 popen, mark=mark, on_line=on_line, on_end=self._forget, keep_children=keep_children
             )
@@ -254,7 +253,7 @@ class Processes:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=pass_fds,
+            pass_fds=(*pass_fds, *launch.join),
             start_new_session=True,
         )
         self._tell_reaper(f"+{popen.pid}\n")

@@ -32,7 +32,6 @@ ERROR_KEY = "localaws.error"
 FAULT_KEY = "localaws.fault"
 
 _CONSTRAINT_CODES = {"sagemaker-runtime": "ValidationError", "cloudwatch": "ValidationError"}
-_SPOKEN = ("json", "rest-json")
 _LAMBDA_RUNTIME_PREFIX = "1 validation error detected: Value '"
 
 
@@ -92,14 +91,16 @@ class ModelService:
     member that is None is left out) or raises `AwsError`.
     """
 
+    speaks: tuple[str, ...] = ("json", "rest-json")
+
     def __init__(self, service_name: str, handlers: object) -> None:
         self.service_name = service_name
         self._handlers = handlers
         self._model = load_model(service_name)
         protocols = self._model.metadata.get("protocols", [self._model.metadata["protocol"]])
-        spoken = [protocol for protocol in _SPOKEN if protocol in protocols]
+        spoken = [protocol for protocol in self.speaks if protocol in protocols]
         if not spoken:
-            raise ValueError(f"{service_name} speaks {protocols}; only json and rest-json")
+            raise ValueError(f"{service_name} speaks {protocols}; we {', '.join(self.speaks)}")
         self._protocol = spoken[0]
         self._routes: list[Route] = (
             compile_routes(self._model) if self._protocol == "rest-json" else []

@@ -46,6 +46,8 @@ def query_params(request: Request, service: str) -> dict[str, Any] | None:
 class QueryService(ModelService):
     """`ModelService` for clients that speak query (`Action=...` in a form)."""
 
+    speaks = ("query",)
+
     def _find(self, request: Request) -> Found:
         body = request.get_data(cache=True).decode("utf-8", "replace")
         name = dict(parse_qsl(body)).get("Action", "")
