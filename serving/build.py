@@ -18,7 +18,6 @@ from serving.http.drain import DrainingServer
 from serving.http.exchange import HttpLimits
 from serving.http.log import Log, gather_logs
 from serving.http.metrics import Metrics
-from serving.http.napping import napping_loop
 from serving.http.shedding import protocol_for
 from serving.inputs.bucket import BucketFetcher
 from serving.inputs.web import WebFetcher
@@ -142,5 +141,4 @@ def make_server(settings: Settings, env: Mapping[str, str], log: Log) -> Drainin
         config,
         on_start=lambda: log(started),
         on_drain=app.begin_drain,
-        make_loop=lambda: napping_loop(lambda: admission.is_overloaded),
     )

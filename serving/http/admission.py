@@ -3,8 +3,8 @@
 A burst, or a handful of clients that each wait for their answer, queues up to `most`. Once that is
 full, more comes in than can be answered, and a queue would only make everyone's answer late: until
 what is offered in a window could be answered in it, only `busy_most` are inside, half of them at
-work and the others let in when that work is half done: enough to keep the processor busy. So under
-lasting overload those who are let in wait for half a photograph, not for thirty.
+work and half waiting: enough to keep the processor busy. So under lasting overload those who are let
+in wait for one photograph, not for thirty.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ _SMOOTHING = 0.1
 class Bounds:
     """Photographs inside at a time: `most`, and `busy_most` under overload.
 
-    The second half of `busy_most` opens when `ahead` of a photograph's usual time has passed since
-    the last answer. Overload ends with a window of `window_s` in which no more was offered than
-    `share` of what the server could have answered.
+    Overload ends with a window of `window_s` in which no more was offered than `share` of what the
+    server could have answered.
     """
 
     most: int = 32
     busy_most: int = 2
-    ahead: float = 0.5
     window_s: float = 0.5
     share: float = 0.9
 
@@ -88,8 +86,7 @@ class Admission:
         now = self._clock()
         if now - self._window_from >= self._bounds.window_s and not self._lasts(now):
             return self._bounds.most
-        soon = now - self._busy_since >= self._bounds.ahead * self.photo_s
-        return self._bounds.busy_most if soon else max(1, self._bounds.busy_most // 2)
+        return self._bounds.busy_most
 
     def _lasts(self, now: float) -> bool:
         """At the end of a window: was it more than could be answered?"""

@@ -39,17 +39,10 @@ class DrainingServer(uvicorn.Server):
         *,
         on_start: Callable[[], None],
         on_drain: Callable[[], None],
-        make_loop: Callable[[], asyncio.AbstractEventLoop],
     ) -> None:
         super().__init__(config)
-        self._make_loop = make_loop
         self._on_start = on_start
         self._on_drain = on_drain
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal, in a loop of `make_loop`."""
-        with asyncio.Runner(loop_factory=self._make_loop) as runner:
-            runner.run(self.serve(sockets=sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's."""

@@ -57,7 +57,7 @@ def test_after_a_refusal_the_queue_is_short_while_too_much_is_offered() -> None:
             begun.append(clock.now)
         assert 1 <= admission.inside <= 4
     assert admission.is_overloaded
-    assert max(waits[10:]) < 0.016  # its own 10 ms, and half of the one before
+    assert max(waits[10:]) < 0.0205  # its own 10 ms, and the one before
 
 
 def test_it_is_long_again_within_a_second_of_the_load_going() -> None:
@@ -93,7 +93,7 @@ def test_half_the_load_is_no_overload_though_arrivals_come_together() -> None:
             clock.now += 0.01
             ticket.leave()
         clock.now += 0.02
-    assert 0 < refusals < 20
+    assert refusals < 20
     assert not admission.is_overloaded
 
 
