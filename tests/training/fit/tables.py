@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -101,6 +102,7 @@ def train_forever(meeting: Rendezvous, port: Callable[[], int], told: Callable[[
     def on_epoch(_epoch: Epoch) -> None:
         while first:
             first.pop()()
+        time.sleep(0.02)  # other tests need the processor too
 
     train_head(
         table(101, seed=1),

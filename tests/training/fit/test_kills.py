@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = ROOT / "tests/training/fit/killed.py"
 PART = "kept/.checkpoint.part"
-STEPS = 36
-PHOTOS = 290
+STEPS = 24
+PHOTOS = 190
 
 
 class Trainer:

@@ -10,10 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
-from tables import train_forever  # type: ignore[import-not-found]
+from tables import SETTINGS, train_forever, trained  # type: ignore[import-not-found]
 
 from training.hosts.agent import leave, supervise
-from training.hosts.cluster import Rendezvous
+from training.hosts.cluster import Cluster, Rendezvous
 from training.hosts.lifeline import Lifeline
 from training.hosts.verdict import Rank
 
@@ -42,6 +42,7 @@ def run(rank: int, port: int, file: Path) -> int:
 
 
 def main() -> None:
+    trained(SETTINGS, Cluster(rank=0, world=1))  # torch imports much at its first step
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended hosts leave no zombies
     for line in sys.stdin:
         rank, port, file = line.split()
