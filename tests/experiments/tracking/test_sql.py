@@ -25,7 +25,6 @@ import mlflow.store.tracking.sqlalchemy_store, mlflow.store.db.utils
 from mlflow import MlflowClient
 from pathlib import Path
 from experiments.tracking.tracker import Tracker
-from tests.experiments.build import record
 uri, root, writers, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 children = []
 for at in range(writers):
