@@ -25,7 +25,7 @@ from training.features.views import augmented, view_chance
 from training.graph import Floats, Network
 
 _KEPT_BYTES: Final = 512_000_000
-_TOGETHER: Final = 16
+_TOGETHER: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
