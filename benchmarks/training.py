@@ -109,7 +109,7 @@ def run_pedigree(name: str, yard: Yard, cache: str, *settings: str) -> Result:
         )
         if f"time/{part}_s" in metrics
     ]
-    beside = f", float {metrics['test_float/top1']:.3f}" if "test_float/top1" in metrics else ""
+    beside = f", float {metrics['float/top1']:.3f}" if "float/top1" in metrics else ""
     return Result(
         name=name,
         to_goal_s=spent if metrics["test/top1"] >= GOAL else None,
