@@ -42,6 +42,7 @@ def _serve(
 ) -> int:
     # Imported late: `--help` needs neither moto nor botocore.
     from localaws.claims import PortTaken, StateTaken
+    from localaws.hosts.images import BadImages, read_images
     from localaws.server import open_cloud, standard_services
 
     try:
@@ -51,6 +52,7 @@ def _serve(
             serve_command=shlex.split(arguments.serve_command),
             speed=arguments.speed,
             enforce_iam=arguments.enforce_iam,
+            images=read_images(arguments.images) if arguments.images else (),
             build=build or standard_services,
         ) as cloud:
             print(f"localaws is ready on {cloud.url}", flush=True)
@@ -61,6 +63,9 @@ def _serve(
     except StateTaken as error:
         print(f"localaws: {error}", file=sys.stderr)
         return EXIT_STATE_TAKEN
+    except BadImages as error:
+        print(f"localaws: {error}", file=sys.stderr)
+        return 2
     except PortTaken as error:
         print(f"localaws: {error}", file=sys.stderr)
         return EXIT_PORT_TAKEN
@@ -96,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--enforce-iam", action="store_true", help="refuse what the caller's policies do not allow"
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        help="JSON: environments that stand for training images; see DIFFERENCES.md",
     )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser

@@ -19,6 +19,7 @@ from localaws.clock import Clock, Timer
 from localaws.faults.book import FaultBook
 from localaws.faults.gate import Gate
 from localaws.hosts.egress import serve_proxy
+from localaws.hosts.images import Image
 from localaws.hosts.network import Door
 from localaws.metrics.service import CloudWatch
 from localaws.pages import Mount, Pages
@@ -267,6 +268,7 @@ def open_cloud(
     serve_command: Sequence[str] = (),
     speed: float = 1.0,
     enforce_iam: bool = False,
+    images: Sequence[Image] = (),
     build: BuildServices = standard_services,
 ) -> Iterator[Cloud]:
     """A started cloud, closed on exit. `port` 0 takes a free one.
@@ -288,6 +290,7 @@ def open_cloud(
             region=REGION,
             speed=speed,
             enforce_iam=enforce_iam,
+            images=tuple(images),
         )
         cloud = Cloud(settings, server, build)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from localaws.hosts.images import Image
+
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 
@@ -23,3 +25,4 @@ class Settings:
     region: str
     speed: float
     enforce_iam: bool = False
+    images: tuple[Image, ...] = ()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from localaws.hosts.images import image_env
 from localaws.hosts.network import PROXY_PORT, Network, proxy_env
 from localaws.hosts.processes import Process
 from localaws.sagemaker.training_data import ChannelFile, download, share
@@ -61,7 +62,12 @@ class TrainingRun:
         self._files = files
         self._world = world
         self._on_end = on_end
-        self._env = {**host_env(params, job_arn, os.cpu_count() or 1), **env}
+        image = params["AlgorithmSpecification"].get("TrainingImage", "")
+        self._env = {
+            **image_env(world.settings.images, image),
+            **host_env(params, job_arn, os.cpu_count() or 1),
+            **env,
+        }
         self._work = world.settings.state_dir / "training" / params["TrainingJobName"]
         names = host_names(params)
         self._hosts = [TrainingHost(name, self._work / name, params) for name in names]
