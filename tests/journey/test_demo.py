@@ -115,9 +115,22 @@ def _what_was_live_is_live_again(house: House) -> None:
         house.type("pedigree", "invoke", str(bad), expect=2)
         again = house.type("pedigree", "promote", "--yes", "--experiment", "dogs-three-ways")
         assert "nothing to do" in again
+        _and_goes_off_the_air(house)
     finally:
         house.type("pedigree", "cloud", "down")
     assert house.none_left() == []
+
+
+def _and_goes_off_the_air(house: House) -> None:
+    """Everything that is tagged is needed; after a teardown nothing is left to be swept."""
+    found = house.type_json("pedigree", "sweep")
+    assert found["orphans"] == []
+    house.type("pedigree", "teardown", "--yes")
+    assert [r["status"] for r in house.type_json("pedigree", "releases")["releases"]] == [
+        "torn-down"
+    ]
+    assert "nothing stands of dogs-prod" in house.type("pedigree", "teardown")
+    assert house.type_json("pedigree", "sweep")["orphans"] == []
 
 
 def test_a_second_demo_at_the_same_time_is_refused(house: House) -> None:
