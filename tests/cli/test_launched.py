@@ -77,7 +77,7 @@ def test_an_open_run_needs_its_cloud(home: Path) -> None:
         assert "pedigree cloud up" in said
 
 
-def test_the_shell_is_session_manager_s(home: Path) -> None:
+def test_the_shell_is_opened_without_ssh(home: Path) -> None:
     begun(home, plan("plain", "00000003"), resource="i-0abc")
     code, said = typed("shell", "plain", "--print")
     assert code == 0
