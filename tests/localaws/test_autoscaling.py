@@ -417,7 +417,7 @@ def test_a_rising_rate_takes_an_endpoint_to_three_and_back_to_one(
     cloud = hosted(speed=speed)
     scaling = cloud.client("application-autoscaling")
     scaling.register_scalable_target(**RESOURCE, MinCapacity=1, MaxCapacity=3)
-    policy = tracking(6.0)
+    policy = tracking(2.0)
     policy["TargetTrackingScalingPolicyConfiguration"]["ScaleOutCooldown"] = 120
     scaling.put_scaling_policy(PolicyName="track", **RESOURCE, **policy)
 
@@ -428,7 +428,7 @@ def test_a_rising_rate_takes_an_endpoint_to_three_and_back_to_one(
 
     seen = [1]
     with Load(cloud, speed) as load:
-        for per_minute, wanted in ((9.0, 2), (24.0, 3), (2.0, 1)):
+        for per_minute, wanted in ((3.5, 2), (9.0, 3), (1.0, 1)):
             load.per_minute = per_minute
 
             def arrived(wanted: int = wanted) -> bool:
