@@ -63,6 +63,7 @@ def read_traffic(profile: str | None, trace: str | None, cloud_name: str) -> Tra
 def read_trace(place: str, cloud_name: str) -> Traffic:
     """A file, a folder of captured requests, the same below an s3:// address, or what CloudWatch
     counted of `cloudwatch:ENDPOINT` in the last day. Raises DataError, CloudError."""
+    from experiments.captured import captured_lines
     from experiments.errors import DataError
     from simulator.recorded import parse_captured, parse_recorded
 
@@ -109,27 +110,6 @@ def counted_invocations(cloud: Cloud, endpoint: str, now: datetime) -> Traffic:
         for point in answer["Datapoints"]
     ]
     return parse_cloudwatch(json.dumps({"Datapoints": points}), name=f"CloudWatch of {endpoint}")
-
-
-def captured_lines(cloud: Cloud, place: str) -> list[str]:
-    """All lines of the .jsonl objects below an address, within MAX_FILE_BYTES."""
-    from experiments.errors import DataError
-
-    bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    found = cloud.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
-    objects = [item for item in found if item["Key"].endswith(".jsonl")]
-    size = sum(item["Size"] for item in objects)
-    if not objects or size > MAX_FILE_BYTES or len(objects) > MAX_FILES:
-        raise DataError(
-            f"{place} holds {len(objects)} .jsonl objects of {size} bytes",
-            fix=f"name the folder of an endpoint's capture, of at most {MAX_FILE_BYTES} bytes",
-        )
-    lines: list[str] = []
-    for item in objects:
-        answer = cloud.ask("s3", "get_object", Bucket=bucket, Key=item["Key"])
-        body = answer["Body"].read(MAX_FILE_BYTES)
-        lines += body.decode("utf-8", errors="replace").splitlines()
-    return lines
 
 
 def read_service_time(

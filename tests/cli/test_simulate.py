@@ -14,7 +14,6 @@ import pytest
 from cli.main import invoke, pedigree
 from cli.measure_service import measure_archive
 from cli.simulation_inputs import (
-    captured_lines,
     counted_invocations,
     default_settings,
     read_trace,
@@ -24,7 +23,6 @@ from deployment.settings import ServingSettings
 from experiments.contract import faults
 from experiments.errors import DataError
 from experiments.records import Call
-from tests.experiments.fake_cloud import FakeCloud
 from tests.serving.builders import write_archive
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -116,17 +114,6 @@ def test_captured_requests_come_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="jsonl"):
         read_trace(str(tmp_path / "empty"), "local")
-
-
-def test_captured_requests_come_from_s3() -> None:
-    cloud = FakeCloud()
-    cloud.ask("s3", "create_bucket", Bucket="the-bucket")
-    for name in ("dogs/10/a.jsonl", "dogs/11/b.jsonl", "dogs/notes.txt"):
-        cloud.ask("s3", "put_object", Bucket="the-bucket", Key=name, Body=captured(MOMENT))
-    lines = captured_lines(cloud, "s3://the-bucket/dogs")
-    assert lines == [captured(MOMENT).decode()] * 2
-    with pytest.raises(DataError, match="jsonl"):
-        captured_lines(cloud, "s3://the-bucket/cats")
 
 
 class Watched:
