@@ -41,5 +41,5 @@ def captured_lines(cloud: Cloud, place: str, *, since: datetime | None = None) -
 
 
 def _is_wanted(item: dict[str, Any], since: datetime | None) -> bool:
-    written: datetime = item["LastModified"]
-    return str(item["Key"]).endswith(".jsonl") and (since is None or written >= since)
+    is_capture = str(item["Key"]).endswith(".jsonl")
+    return is_capture and (since is None or item["LastModified"] >= since)
