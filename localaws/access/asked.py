@@ -60,8 +60,11 @@ _SAGEMAKER = {
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
     "NotebookInstanceName": "notebook-instance",
+    "NotebookInstanceLifecycleConfigName": "notebook-instance-lifecycle-config",
 }
-_SAGEMAKER_FIRST = re.compile(r"(TrainingJob|Model|EndpointConfig|Endpoint|NotebookInstance)")
+_SAGEMAKER_FIRST = re.compile(
+    r"(TrainingJob|Model|EndpointConfig|Endpoint|NotebookInstanceLifecycleConfig|NotebookInstance)"
+)
 _PASSED = ("RoleArn", "ExecutionRoleArn", "Role")
 _PASSED_TO = {
     "sagemaker": "sagemaker.amazonaws.com",

@@ -29,7 +29,11 @@ def page(docs: Iterable[Doc], params: Params, columns: Columns) -> tuple[list[Do
     """The documents of one page and the token of the next (None at the end)."""
     found = [doc for doc in docs if _matches(doc, params, columns)]
     sort_by = params.get("SortBy", "CreationTime")
-    member = {"Name": columns.name, "Status": columns.status}.get(sort_by) or columns.created
+    member = {
+        "Name": columns.name,
+        "Status": columns.status,
+        "LastModifiedTime": columns.modified,
+    }.get(sort_by) or columns.created
     descending = params.get("SortOrder", columns.default_order) == "Descending"
 
     def rank(doc: Doc) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""SageMaker on this machine: training jobs, models and endpoints that really run."""
+"""SageMaker on this machine: training jobs, models, endpoints and notebooks that really run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from localaws.sagemaker.hosting.endpoints import Endpoints
 from localaws.sagemaker.hosting.invocations import Invocations, RuntimeService
 from localaws.sagemaker.hosting.metrics import EndpointMetrics
 from localaws.sagemaker.models import EndpointConfigs, Models
+from localaws.sagemaker.notebooks.configs import LifecycleConfigs
+from localaws.sagemaker.notebooks.instances import Notebooks
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.training_jobs import TrainingJobs
 from localaws.sagemaker.world import World
@@ -54,7 +56,11 @@ class SageMaker:
         self.metrics = EndpointMetrics(watch.data)
         self.endpoints = Endpoints(store, tags, models, configs, world, self.metrics, watch.alarms)
         self._capture = DataCapture(objects, clock)
-        control = _operations(tags, self.training_jobs, models, configs, self.endpoints)
+        scripts = LifecycleConfigs(store, tags, clock, settings)
+        self.notebooks = Notebooks(store, tags, scripts, world)
+        control = _operations(
+            tags, self.training_jobs, models, configs, self.endpoints, scripts, self.notebooks
+        )
         self.services: dict[str, ModelService | RuntimeService] = {
             "sagemaker": ModelService("sagemaker", control),
             "sagemaker-runtime": RuntimeService(
@@ -66,6 +72,7 @@ class SageMaker:
         """Settle what an earlier server left; live endpoints come up in the background."""
         self.training_jobs.start()
         self.endpoints.start()
+        self.notebooks.start()
 
     def kill(self, wanted: Mapping[str, str]) -> bool:
         """SIGKILL for one instance of an endpoint, or one host of a training job.
@@ -82,6 +89,7 @@ class SageMaker:
     def close(self) -> None:
         """End everything."""
         self.training_jobs.close()
+        self.notebooks.close()
         self.endpoints.close()
         self._capture.close()
         self._logs.close()

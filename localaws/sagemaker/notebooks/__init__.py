@@ -1,0 +1,1 @@
+"""Notebook instances: their records, their states, and lifecycle scripts that really run."""
