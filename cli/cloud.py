@@ -112,6 +112,24 @@ def kill(
     show.say("killed")
 
 
+@cloud.command()
+@click.argument("instance")
+def interrupt(instance: str) -> None:
+    """Take back the spot INSTANCE: two minutes' notice in its metadata, then its end."""
+    from cli import local_cloud, show
+    from experiments.errors import CloudError
+
+    wanted = {"instance": instance}
+    if not local_cloud.ask(Workspace.here().cloud_state, "interrupt", method="POST", fields=wanted)[
+        "interrupted"
+    ]:
+        raise CloudError(
+            f"{instance} is no running spot instance, or has its notice already",
+            fix="name one that was launched with the market type spot",
+        )
+    show.say("notice given; it ends in two minutes of the cloud's clock")
+
+
 @cloud.group()
 def faults() -> None:
     """Let calls fail on demand: throttled, lost, without an answer, or told of yesterday."""

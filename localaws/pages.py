@@ -1,4 +1,4 @@
-"""What `/_localaws/...` answers: health, the request log, the clock, faults, and kills."""
+"""What `/_localaws/...` answers: health, the request log, the clock, faults, kills, interruptions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from localaws.faults.book import BadFault, FaultBook, fault_of
 
 MAX_BYTES = 65_536
 _PREFIX = "/_localaws/"
-Kill = Callable[[Mapping[str, str]], bool]
+_DONE = {"kill": "killed", "interrupt": "interrupted"}
+Tell = Callable[[str, Mapping[str, str]], bool]
+"""`tell("kill" or "interrupt", wanted)`: whether some service had such a process."""
 Mount = Callable[[str, Request], Response]
 """Answers a request whose path below `/_localaws/` is given."""
 
@@ -21,7 +23,8 @@ class Pages:
     """GET below `/_localaws/` answers with JSON.
 
     `faults` also takes POST (a fault; its `id` comes back) and DELETE (all, or `?id=`), and `kill`
-    takes POST: `{"endpoint": ..., "variant": ...}` or `{"training_job": ..., "host": ...}`.
+    takes POST: `{"endpoint": ..., "variant": ...}` or `{"training_job": ..., "host": ...}`; so does
+    `interrupt`: `{"instance": ...}`, a spot instance of EC2.
     `mounts` answer whatever is asked of the paths that begin so.
     """
 
@@ -29,13 +32,13 @@ class Pages:
         self,
         views: Mapping[str, Callable[[Request], Any]],
         faults: FaultBook,
-        kill: Kill,
+        tell: Tell,
         mounts: Mapping[str, Mount],
     ) -> None:
         self._views = views
         self._mounts = mounts
         self._faults = faults
-        self._kill = kill
+        self._tell = tell
 
     def respond(self, request: Request) -> Response | None:
         """The answer; None for a request that is not for these pages."""
@@ -48,11 +51,11 @@ class Pages:
         try:
             if name == "faults":
                 return _json(self._fault_page(request))
-            if name == "kill" and method == "POST":
+            if name in _DONE and method == "POST":
                 wanted = _fields(request)
                 if not all(isinstance(value, str) for value in wanted.values()):
-                    raise BadFault("endpoint, variant, training_job and host are strings")
-                return _json({"killed": self._kill(wanted)})
+                    raise BadFault("the names of what to end are strings")
+                return _json({_DONE[name]: self._tell(name, wanted)})
             if name in self._views and method in ("GET", "HEAD"):
                 return _json(self._views[name](request))
         except BadFault as error:

@@ -152,7 +152,7 @@ class Cloud:
                 "clock": lambda _: {"now": clock.now(), "speed": speed},
             },
             self.faults,
-            lambda wanted: _kill(self._services, wanted),
+            lambda what, wanted: _tell(self._services, what, wanted),
             _mounts(self._services),
         )
 
@@ -195,8 +195,8 @@ def _mounts(services: Iterable[Service]) -> dict[str, Mount]:
     return {k: v for one in services for k, v in getattr(one, "pages", {}).items()}
 
 
-def _kill(services: Iterable[Service], wanted: Mapping[str, str]) -> bool:
-    return any(one.kill(wanted) for one in services if hasattr(one, "kill"))
+def _tell(services: Iterable[Service], what: str, wanted: Mapping[str, str]) -> bool:
+    return any(getattr(one, what)(wanted) for one in services if hasattr(one, what))
 
 
 def _health(services: Iterable[str]) -> dict[str, Any]:

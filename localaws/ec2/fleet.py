@@ -21,6 +21,7 @@ from localaws.ec2.query import own_request
 from localaws.ec2.states import (
     BY_ITSELF,
     BY_LOCALAWS,
+    BY_SPOT,
     Cause,
     find,
     show_ending,
@@ -31,6 +32,7 @@ from localaws.ec2.user_data import ShutdownRequest
 from localaws.hosts.processes import Processes
 
 STOP_GRACE_S = 5.0
+SPOT_NOTICE_S = 120.0
 _REBOOT_GRACE_S = 2.0
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class _Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     planned: threading.Event = field(default_factory=threading.Event)
     ending: bool = False
+    gone: threading.Event = field(default_factory=threading.Event)
+    reclaimed_at: float | None = None
 
 
 class Fleet:
@@ -87,6 +91,27 @@ class Fleet:
         up = place is not None and state_of(place.instance) in ("pending", "running")
         return (place.instance, place.user_data) if place is not None and up else None
 
+    def reclaimed_at(self, instance_id: str) -> float | None:
+        """The end that its spot notice tells; None without a notice."""
+        place = self._places.get(instance_id)
+        return None if place is None else place.reclaimed_at
+
+    def reclaim(self, instance_id: str, told: float) -> bool:
+        """Give a spot instance its notice; in two minutes of the clock it is terminated.
+
+        `told` is that end as its metadata tells it. False for what is no running spot instance, or
+        has its notice.
+        """
+        place = self._places.get(instance_id)
+        if place is None or place.instance.lifecycle != "spot":
+            return False
+        with place.lock:
+            if place.ending or place.reclaimed_at is not None:
+                return False
+            place.reclaimed_at = told
+        _in_background(self._reclaim, place)
+        return True
+
     def console(self, instance_id: str) -> bytes | None:
         """The last 64 KB of its output; None when it never ran here."""
         path = self._folder / instance_id / "console.log"
@@ -124,6 +149,7 @@ class Fleet:
                 return before, before
             place.ending = True
             place.planned.set()
+            place.gone.set()
             stopped_before = before == "stopped"
             now = "shutting-down" if final == "terminated" else "stopping"
             show_ending(place.instance, now, cause, self._clock.now())  # type: ignore[arg-type]
@@ -139,7 +165,8 @@ class Fleet:
                 return before, before
             self._forward(_action("StartInstances", instance_id, place.region))
             place.machine = self._machine(instance_id)
-            place.planned, place.ending = threading.Event(), False
+            place.planned, place.gone = threading.Event(), threading.Event()
+            place.ending = False
             show_running(place.instance, "pending", self._clock.now())
         _in_background(self._boot, place, False)
         return before, "pending"
@@ -155,6 +182,7 @@ class Fleet:
         threads = [_in_background(place.machine.end, STOP_GRACE_S) for place in places]
         for place, thread in zip(places, threads, strict=True):
             place.planned.set()
+            place.gone.set()
             thread.join()
             self._ledger.ended(place.instance.id, BY_LOCALAWS, self._clock.now())
 
@@ -202,6 +230,10 @@ class Fleet:
             elif entry.name != "console.log":
                 entry.unlink()
 
+    def _reclaim(self, place: _Place) -> None:
+        if not self._clock.sleep(SPOT_NOTICE_S, place.gone) and self.has(place.instance.id):
+            self.end(place.instance.id, BY_SPOT, final="terminated")
+
     def _on_power(self, instance_id: str, request: ShutdownRequest) -> None:
         place = self._places.get(instance_id)
         if place is None:
@@ -221,7 +253,8 @@ class Fleet:
             place.machine.halt_programs(_REBOOT_GRACE_S)
             return
         behaviour = place.instance.instance_initiated_shutdown_behavior
-        final = "terminated" if behaviour == "terminate" else "stopped"
+        spot = place.instance.lifecycle == "spot"
+        final = "terminated" if spot or behaviour == "terminate" else "stopped"
         if self.has(place.instance.id):
             self.end(place.instance.id, BY_ITSELF, final=final)
 

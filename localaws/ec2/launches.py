@@ -80,6 +80,7 @@ def refuse_launch(form: Mapping[str, str], image_exists: Callable[[str], bool]) 
             "InvalidParameterValue",
             f"Value ({behaviour}) for parameter instanceInitiatedShutdownBehavior is invalid.",
         )
+    _refuse_market(form)
     _refuse_user_data(form.get("UserData", ""))
 
 
@@ -92,6 +93,29 @@ def no_such_profile(form: Mapping[str, str]) -> AwsError:
         f"Value ({value}) for parameter iamInstanceProfile.{kind.lower()} is invalid. "
         f"Invalid IAM Instance Profile {'ARN' if kind == 'Arn' else 'name'}",
     )
+
+
+def spot_cannot_stop(instance_id: str) -> AwsError:
+    """EC2's error for StopInstances on a spot instance of a one-time request."""
+    return AwsError(
+        "UnsupportedOperation",
+        f"You can't stop the Spot Instance '{instance_id}' because it is associated with a one-time "
+        "Spot Instance request. You can only stop Spot Instances associated with persistent Spot "
+        "Instance requests.",
+    )
+
+
+def _refuse_market(form: Mapping[str, str]) -> None:
+    start = "InstanceMarketOptions."
+    market = form.get(f"{start}MarketType")
+    if market not in (None, "spot"):
+        raise AwsError("UnsupportedOperation", f"localaws has no market {market}: use spot.")
+    options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+    for name, only in options.items():
+        value = form.get(f"{start}SpotOptions.{name}", only)
+        if value != only:
+            text = f"localaws does not support {name} {value}: use {only}."
+            raise AwsError("UnsupportedOperation", text)
 
 
 def _refuse_user_data(encoded: str) -> None:

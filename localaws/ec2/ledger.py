@@ -18,7 +18,7 @@ from localaws.store import Store
 
 HEARTBEAT_S = 5.0
 SHOWN_AFTER_END_S = 3600.0
-_KEPT = ("ImageId", "InstanceType", "SubnetId", "KeyName")
+_KEPT = ("ImageId", "InstanceType", "SubnetId", "KeyName", "InstanceMarketOptions.MarketType")
 
 
 class Ledger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.iam.models import iam_backends
@@ -16,11 +16,18 @@ _CREDENTIALS_S = 6 * 3600
 _PARTITION = "aws"
 
 
-def metadata_of(instance: Any, *, user_data: bytes | None, sts: Sts) -> Metadata:
-    """The metadata of moto's instance; credentials come from the role of its profile."""
+def metadata_of(
+    instance: Any, *, user_data: bytes | None, sts: Sts, reclaimed_at: float | None = None
+) -> Metadata:
+    """The metadata of moto's instance; credentials come from the role of its profile.
+
+    `reclaimed_at` is the epoch second at which a spot instance with a notice will end.
+    """
     role = _role_of(instance)
     options = instance.metadata_options
     values = _values(instance)
+    if reclaimed_at is not None:
+        values |= _notice(reclaimed_at)
     if user_data is not None:
         values["user-data"] = user_data.decode("utf-8", "replace")
     if options.instance_metadata_tags == "enabled":
@@ -64,6 +71,12 @@ def _values(instance: Any) -> dict[str, str]:
     values = {f"meta-data/{name}": value for name, value in names.items()}
     values["dynamic/instance-identity/document"] = json.dumps(_identity(instance), indent=2)
     return values
+
+
+def _notice(at: float) -> dict[str, str]:
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    action = json.dumps({"action": "terminate", "time": stamp})
+    return {"meta-data/spot/instance-action": action, "meta-data/spot/termination-time": stamp}
 
 
 def _identity(instance: Any) -> Mapping[str, Any]:

@@ -15,10 +15,10 @@ from werkzeug import Request, Response
 
 from localaws.account.records import Records
 from localaws.clock import Timer
-from localaws.ec2.fleet import Fleet
+from localaws.ec2.fleet import SPOT_NOTICE_S, Fleet
 from localaws.ec2.images import Images
 from localaws.ec2.imds import Imds, Metadata
-from localaws.ec2.launches import Launches, no_such_profile, refuse_launch
+from localaws.ec2.launches import Launches, no_such_profile, refuse_launch, spot_cannot_stop
 from localaws.ec2.ledger import Ledger
 from localaws.ec2.metadata import metadata_of
 from localaws.ec2.query import (
@@ -103,6 +103,15 @@ class Ec2:
         self._ledger.close()
         self._imds_server.close()
 
+    def interrupt(self, wanted: Mapping[str, str]) -> bool:
+        """Two minutes' notice for the spot instance `wanted["instance"]`, then its termination.
+
+        False for what is no running spot instance, or has its notice.
+        """
+        # Programs compare the time in their metadata with this machine's.
+        told = time.time() + SPOT_NOTICE_S / self._settings.speed
+        return self._fleet.reclaim(wanted.get("instance", ""), told)
+
     def intercept(self, request: Request, caller: Caller, forward: Forward) -> Response:
         """The answer to one request for EC2 or SSM."""
         if request.headers.get("X-Amz-Target", "").startswith("AmazonSSM."):
@@ -173,6 +182,10 @@ class Ec2:
         ids = numbered(form, "InstanceId")
         if not all(map(self._fleet.has, ids)) or not ids:
             return forward(request)
+        for each in ids:
+            up = self._fleet.running(each)
+            if up is not None and up[0].lifecycle == "spot":
+                raise spot_cannot_stop(each)
         return self._change("StopInstances", ids, region, "stopped")
 
     def _start(
@@ -238,7 +251,8 @@ class Ec2:
         if found is None:
             return None
         instance, user_data = found
-        return metadata_of(instance, user_data=user_data, sts=self._records)
+        notice = self._fleet.reclaimed_at(instance_id)
+        return metadata_of(instance, user_data=user_data, sts=self._records, reclaimed_at=notice)
 
     def _env(self, instance_id: str, region: str) -> dict[str, str]:
         """Where the programs of an instance find AWS and who they are."""

@@ -41,6 +41,11 @@ BY_ITSELF = Cause(
     code="Client.InstanceInitiatedShutdown",
     message="Client.InstanceInitiatedShutdown: Instance initiated shutdown",
 )
+BY_SPOT = Cause(
+    words="Server.SpotInstanceTermination",
+    code="Server.SpotInstanceTermination",
+    message="Server.SpotInstanceTermination: Instance terminated, no Spot capacity available",
+)
 BY_LOCALAWS = Cause(
     words="Server.InternalError",
     code="Server.InternalError",
