@@ -121,4 +121,6 @@ def carry_out(
         show.print_json({"release": applied.release.release_id, "tags": applied.tags})
     else:
         show.say(f"live: {applied.release.release_id} (before: {applied.previous_id or 'nothing'})")
+        if applied.address:
+            show.say(f"at {applied.address} for requests signed with AWS credentials (AWS_IAM)")
     return 0

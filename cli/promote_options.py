@@ -100,6 +100,19 @@ _SERVING = (
         help="Keep this share of questions and answers in the bucket.  [default: 0]",
     ),
     click.option(
+        "--function-url",
+        is_flag=True,
+        default=None,
+        help="Give the function an HTTPS address that answers signed requests (AWS_IAM).",
+    ),
+    click.option(
+        "--allowed-origin",
+        "allowed_origins",
+        multiple=True,
+        metavar="ORIGIN",
+        help="Pages of this origin may call it from a browser: https://dogs.example. Repeatable.",
+    ),
+    click.option(
         "--serverless-memory-mb",
         type=int,
         help="Make the endpoint serverless with this memory: paid by the request, cold after a"
@@ -185,6 +198,8 @@ def settings(options: Mapping[str, Any], *, app: str, stage: str) -> ServingSett
         "provisioned_concurrency",
         "memory_mb",
         "capture_percent",
+        "function_url",
+        "allowed_origins",
         "serverless_memory_mb",
         "serverless_concurrency",
     )

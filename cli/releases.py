@@ -22,8 +22,9 @@ def releases(app: str | None, stage: str, cloud_name: str, as_json: bool) -> int
     store = ReleaseStore(cloud=cloud, name=f"{app}-{stage}")
     records = sorted(store.records(), key=lambda r: r.release.created_at, reverse=True)
     live = store.live().release_id
+    address = serving.address_of(cloud, [r for r in records if r.release.release_id == live])
     if as_json:
-        show.print_json({"live": live, "releases": records})
+        show.print_json({"live": live, "address": address, "releases": records})
         return 0
     if not records:
         show.say("nothing was released yet; promote a run with `promote-model`")
@@ -42,6 +43,8 @@ def releases(app: str | None, stage: str, cloud_name: str, as_json: bool) -> int
     ]
     columns = ("live", "release", "status", "run", ">test top-1", "made (UTC)", "note")
     show.table(f"Releases of {app}-{stage}", columns, rows)
+    if address:
+        show.say(f"live at {address} for requests signed with AWS credentials (AWS_IAM)")
     return 0
 
 

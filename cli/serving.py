@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployment.rollout import Rollout
     from deployment.settings import ServingSettings
     from deployment.smoke import GoldenPhoto
+    from deployment.store import ReleaseRecord
     from experiments.aws import Boto3Cloud
     from experiments.records import RunRecord
     from experiments.tracking import Tracker
@@ -76,6 +77,16 @@ def live_settings(cloud: Boto3Cloud, app: str, stage: str) -> ServingSettings:
     if not live:
         raise ReleaseError(f"nothing is live as {store.name}", fix="promote a run: `promote-model`")
     return store.read(live).release.settings
+
+
+def address_of(cloud: Boto3Cloud, live: Sequence[ReleaseRecord]) -> str:
+    """The function URL of the live release; empty if it has none, or nothing is live."""
+    from deployment.state.observe import function_url
+
+    settings = next((record.release.settings for record in live), None)
+    if settings is None or not settings.function_url:
+        return ""
+    return str((function_url(cloud, settings) or {}).get("FunctionUrl", ""))
 
 
 def choose_run(records: Sequence[RunRecord], rule: Rule) -> Choice:

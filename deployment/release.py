@@ -89,6 +89,8 @@ def content_digest(
     # What is not used does not count: releases from before these were settings keep their ids.
     if not settings.capture_percent:
         del how["capture_percent"]
+    if not settings.function_url:
+        del how["function_url"]
     if not settings.is_serverless:
         del how["serverless_memory_mb"], how["serverless_concurrency"]
     content = [how, model_digest, function_digest, image]

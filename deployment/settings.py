@@ -9,6 +9,7 @@ from experiments.errors import SpecError
 
 ALIAS = "live"
 VARIANT = "primary"
+_ORIGIN = re.compile(r"^(\*|https?://[^\s,/]{1,240})$")
 _NAME = re.compile(r"^[a-z0-9](-?[a-z0-9])*$")
 _MAX_APP = 24
 _MAX_STAGE = 12
@@ -40,6 +41,8 @@ class ServingSettings:
         an answer (504) and not a broken call.
     `allowed_origins`: origins that a browser may call the function from.
     `capture_percent`: the share of questions and answers that SageMaker keeps in the bucket.
+    `function_url`: give the alias an HTTPS address of its own, for requests that are signed (AWS_IAM).
+        Without it an address that stands is left alone.
     `serverless_memory_mb`: above 0 the endpoint is serverless with this memory: no instances, no
         scaling, paid by the request, cold after a pause. `serverless_concurrency`: its most requests
         at once.
@@ -62,6 +65,7 @@ class ServingSettings:
     capture_percent: int = 0
     serverless_memory_mb: int = 0
     serverless_concurrency: int = 5
+    function_url: bool = False
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -78,6 +82,12 @@ class ServingSettings:
                 raise SpecError(
                     f"{what} {value!r} cannot be part of a name in AWS",
                     fix=f"use at most {longest} lower-case letters, digits and single hyphens",
+                )
+        for origin in self.allowed_origins:
+            if not _ORIGIN.match(origin):
+                raise SpecError(
+                    f"{origin!r} is no origin",
+                    fix="write scheme and host and nothing after them: https://dogs.example",
                 )
         if not self.instance_type.startswith("ml."):
             raise SpecError(

@@ -54,6 +54,8 @@ lambda | function | publish_version list_versions_by_function get_alias create_a
 lambda | function | get_function_concurrency put_function_concurrency list_tags
 lambda | function | get_provisioned_concurrency_config put_provisioned_concurrency_config
 lambda | function | list_provisioned_concurrency_configs delete_provisioned_concurrency_config
+lambda | function | get_function_url_config create_function_url_config
+lambda | function | update_function_url_config
 lambda | any | list_functions get_account_settings
 cloudwatch | any | describe_alarms
 cloudwatch | alarm | put_metric_alarm:PutMetricAlarm,TagResource delete_alarms

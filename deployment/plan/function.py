@@ -22,6 +22,7 @@ from experiments.foundation import OWNER_TAG
 from experiments.records import Call
 
 VERSION = "version"
+ADDRESS = "address"
 _SETTLED = {"State": ("Active", "Inactive"), "LastUpdateStatus": ("Successful",)}
 _SETTLING = {"State": ("Pending",), "LastUpdateStatus": ("InProgress",)}
 
@@ -248,6 +249,33 @@ def alias_steps(wanted: Wanted, seen: Observed) -> list[Step]:
         params["RoutingConfig"] = {"AdditionalVersionWeights": {}}
     why = f"the alias points to version {alias.version}"
     return [_lambda("update_alias", params, why, phase=Phase.FRONT, fill=fill)]
+
+
+def url_steps(wanted: Wanted, seen: Observed) -> list[Step]:
+    """Give the alias its address, or close one that stands to all but signed requests."""
+    if wanted.function_url is None:
+        return []
+    keep = {"FunctionUrl": ADDRESS}
+    if seen.function_url is None:
+        why = f"the alias {ALIAS} has no address yet; only signed requests will reach it (AWS_IAM)"
+        params = {key: value for key, value in wanted.function_url.items() if value != {}}
+        operation = "create_function_url_config"
+    elif differences := _url_differences(wanted.function_url, seen.function_url):
+        why = f"the address of the alias {ALIAS} has another {' and '.join(differences)}"
+        params, operation = wanted.function_url, "update_function_url_config"
+    else:
+        return []
+    return [_lambda(operation, params, why, phase=Phase.FRONT, keep=keep)]
+
+
+def _url_differences(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
+    """The members that are not as wanted; CORS in any order, and no matter what AWS adds to none."""
+    found = [name for name in ("AuthType", "InvokeMode") if seen.get(name) != wanted[name]]
+    lists = ("AllowOrigins", "AllowMethods", "AllowHeaders")
+    cors = seen.get("Cors") or {}
+    if any(set(cors.get(name) or ()) != set(wanted["Cors"].get(name, ())) for name in lists):
+        found.append("Cors")
+    return found
 
 
 def _lambda(

@@ -25,6 +25,7 @@ from deployment.plan.function import (
     concurrency_steps,
     function_steps,
     target_version,
+    url_steps,
 )
 from deployment.plan.steps import Phase, ReleasePlan, Step
 from deployment.release import Release
@@ -90,6 +91,7 @@ def _missing(wanted: Wanted, observed: Observed, *, back: bool) -> list[Step]:
         *endpoint_steps(wanted, observed, back=back),
         *scaling_steps(wanted, observed),
         *alias_steps(wanted, observed),
+        *url_steps(wanted, observed),
     ]
     steps.sort(key=lambda step: _ORDER[step.phase])
     return steps

@@ -29,6 +29,8 @@ class Applied:
     steps_done: int
     answer: Answer | None
     finished_at: datetime
+    address: str = ""
+    """The alias's function URL; empty for a release without one."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -45,6 +47,7 @@ class Applied:
             "pedigree.monthly_usd_at_max": f"{self.monthly.at_max.total_usd:.2f}",
             "pedigree.monthly_basis": self.monthly.at_min.basis.value,
             "pedigree.gates": ", ".join(gates),
+            **({"pedigree.function_url": self.address} if self.address else {}),
             **({"pedigree.override": self.release.override} if self.release.override else {}),
         }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from deployment.invoke import Answer
+from deployment.plan.function import ADDRESS, VERSION
 from deployment.plan.release_plan import plan_release
 from deployment.plan.steps import Phase
 from deployment.promote import Proposal
@@ -22,9 +23,12 @@ from deployment.store import ReleaseRecord, ReleaseStore
 from experiments.errors import PedigreeError, ReleaseError
 
 
-def applied(proposal: Proposal, means: Means, *, version: str, answer: Answer | None) -> Applied:
+def applied(
+    proposal: Proposal, means: Means, *, version: str, answer: Answer | None, address: str = ""
+) -> Applied:
     """What a finished promotion reports."""
     live = proposal.observed.live
+    stands = (proposal.observed.function_url or {}).get("FunctionUrl", "")
     mine = live.release_id == proposal.release.release_id
     return Applied(
         release=proposal.release,
@@ -34,6 +38,7 @@ def applied(proposal: Proposal, means: Means, *, version: str, answer: Answer | 
         steps_done=len(proposal.plan.steps),
         answer=answer,
         finished_at=means.clock.now(),
+        address=address or stands,
     )
 
 
@@ -68,7 +73,10 @@ class Promotion:
         except KeyboardInterrupt:
             self._note("interrupted")
             raise
-        return applied(self._proposal, self._means, version=self._version(), answer=answer)
+        address = self._performer.words.get(ADDRESS, "")
+        return applied(
+            self._proposal, self._means, version=self._version(), answer=answer, address=address
+        )
 
     def _make_live(self) -> Answer | None:
         self._perform(Phase.PREPARE)
@@ -86,7 +94,7 @@ class Promotion:
                 self._performer.perform(step)
 
     def _version(self) -> str:
-        return self._performer.words.get("version", self._proposal.plan.version)
+        return self._performer.words.get(VERSION, self._proposal.plan.version)
 
     def _try(self, qualifier: str, what: str) -> Answer | None:
         """Every golden photo through `qualifier`; the first one's answer, or None without photos."""

@@ -181,7 +181,7 @@ def teardown_steps(settings: ServingSettings, seen: Remains) -> tuple[Step, ...]
     name = settings.name
     steps = []
     if seen.function:
-        why = "the way in closes first; its versions, alias and warm environments go with it"
+        why = "the way in closes first; its versions, alias, address and warm environments go"
         steps.append(_step("lambda", "delete_function", {"FunctionName": name}, why))
     if seen.scaling:
         params = {

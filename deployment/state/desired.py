@@ -17,7 +17,7 @@ from deployment.policy import (
 )
 from deployment.release import Release, StoredFile
 from deployment.rollout import Rollout, wanted_alarms
-from deployment.settings import VARIANT, ServingSettings
+from deployment.settings import ALIAS, VARIANT, ServingSettings
 from experiments.foundation import OWNER_TAG, Foundation
 
 SERVING_VERSION = "1"
@@ -25,6 +25,13 @@ RUNTIME = "python3.13"
 ARCHITECTURE = "x86_64"
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+_SIGNED_HEADERS = (
+    "authorization",
+    "content-type",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+)
 Params = dict[str, Any]
 
 
@@ -64,6 +71,7 @@ class Wanted:
     scalable_target: Params
     scaling_policy: Params
     function: Params
+    function_url: Params | None
     code_sha256: str
     alarms: tuple[Params, ...]
     rollout: Rollout
@@ -128,6 +136,7 @@ def desired(
         scalable_target=_scalable_target(settings),
         scaling_policy=_scaling_policy(settings),
         function=_function(settings, foundation),
+        function_url=_function_url(settings),
         code_sha256=as_base64(release.function.digest),
         alarms=wanted_alarms(settings, how),
         rollout=how,
@@ -243,7 +252,8 @@ def _function(settings: ServingSettings, foundation: Foundation) -> Params:
         "ENDPOINT_NAME": settings.name,
         "ENDPOINT_READ_TIMEOUT_S": str(settings.endpoint_read_timeout_s),
     }
-    if settings.allowed_origins:
+    # Behind a function URL AWS answers for CORS; said twice, browsers refuse the answer.
+    if settings.allowed_origins and not settings.function_url:
         variables["ALLOWED_ORIGINS"] = ",".join(settings.allowed_origins)
     return {
         "FunctionName": settings.name,
@@ -253,4 +263,24 @@ def _function(settings: ServingSettings, foundation: Foundation) -> Params:
         "Timeout": settings.timeout_s,
         "MemorySize": settings.memory_mb,
         "Environment": {"Variables": variables},
+    }
+
+
+def _function_url(settings: ServingSettings) -> Params | None:
+    """The alias's address, for signed requests; in browsers only for pages of the allowed origins."""
+    if not settings.function_url:
+        return None
+    cors: Params = {}
+    if settings.allowed_origins:
+        cors = {
+            "AllowOrigins": [*settings.allowed_origins],
+            "AllowMethods": ["POST"],
+            "AllowHeaders": [*_SIGNED_HEADERS],
+        }
+    return {
+        "FunctionName": settings.name,
+        "Qualifier": ALIAS,
+        "AuthType": "AWS_IAM",
+        "InvokeMode": "BUFFERED",
+        "Cors": cors,
     }

@@ -23,6 +23,7 @@ from experiments.errors import CloudError
 from experiments.foundation import observe_role
 
 _FUNCTION_MEMBERS = ("Runtime", "Role", "Handler", "Timeout", "MemorySize", "Environment")
+_URL_MEMBERS = ("FunctionUrl", "AuthType", "InvokeMode", "Cors")
 _MODEL_MEMBERS = ("ExecutionRoleArn", "PrimaryContainer")
 _ALARM_MEMBERS = (
     "MetricName",
@@ -63,6 +64,7 @@ def observe(cloud: Cloud, wanted: Wanted) -> Observed:
         scalable_target=_scalable_target(cloud, settings),
         scaling_policy=_scaling_policy(cloud, settings),
         **_function_parts(cloud, settings),
+        function_url=function_url(cloud, settings) if settings.function_url else None,
         **_alarm_parts(cloud, wanted),
         live=ReleaseStore(cloud=cloud, name=settings.name).live(),
     )
@@ -261,6 +263,19 @@ def _alias(cloud: Cloud, settings: ServingSettings) -> AliasSeen | None:
         revision_id=answer["RevisionId"],
         weighted=bool(weights),
     )
+
+
+def function_url(cloud: Cloud, settings: ServingSettings) -> Seen | None:
+    """The alias's address and who may call it; None if it has none. Raises CloudError."""
+    answer = _found(
+        cloud,
+        "lambda",
+        "get_function_url_config",
+        not_in_lambda,
+        FunctionName=settings.name,
+        Qualifier=ALIAS,
+    )
+    return {k: answer[k] for k in _URL_MEMBERS if k in answer} if answer is not None else None
 
 
 def _alarm_parts(cloud: Cloud, wanted: Wanted) -> dict[str, Any]:

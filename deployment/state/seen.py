@@ -73,6 +73,7 @@ class Observed:
     provisioned: tuple[ProvisionedSeen, ...]
     reserved: int | None
     alias: AliasSeen | None
+    function_url: Seen | None
     alarms: Mapping[str, Seen]
     alarming: tuple[str, ...]
     live: Live

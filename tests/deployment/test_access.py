@@ -84,7 +84,9 @@ def calls_of_serving(folder: Path) -> Asked:
         else:
             promote_through(cloud, run(world, "first"), handler(folder), world)
             promote_through(cloud, run(world, "second"), handler(folder, "changed"), world)
-            _other_memory(cloud, world)
+            _other(cloud, world, "third", memory_mb=512)
+            _other(cloud, world, "third", function_url=True)
+            _other(cloud, world, "third", function_url=True, allowed_origins=("*",))
             apply_teardown(propose_teardown(cloud, "dogs-prod"), means(world, cloud=cloud))
         worlds.append(cloud)
     for cloud in worlds:
@@ -92,11 +94,11 @@ def calls_of_serving(folder: Path) -> Asked:
     return asked
 
 
-def _other_memory(cloud: Faulty, world: World) -> None:
+def _other(cloud: Faulty, world: World, name: str, **how: Any) -> None:
     from deployment.apply import apply_proposal
     from deployment.promote import prepare, propose
 
-    ready = prepare(cloud, run(world, "third"), settings(memory_mb=512), now=world.moment.now())
+    ready = prepare(cloud, run(world, name), settings(**how), now=world.moment.now())
     apply_proposal(propose(cloud, ready, book=BOOK), means(world, cloud=cloud))
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from deployment.access.review import review
 from deployment.access.stack import apply_init, plan_init
@@ -40,13 +47,15 @@ def cloud(tmp_path: Path) -> Iterator[Boto3Cloud]:
         yield found
 
 
-def ready(cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None) -> Proposal:
+def ready(
+    cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None, **how: Any
+) -> Proposal:
     """A run with its archive in the bucket, and what its promotion would do."""
     key = f"runs/{run_id}/output/model.tar.gz"
     cloud.ask("s3", "put_object", Bucket=BUCKET, Key=key, Body=tar_gz(model_files(run_id, label)))
     run = record(run_id, model_uri=f"s3://{BUCKET}/{key}")
-    how = settings(max_instances=1)
-    prepared = prepare(cloud, run, how, now=datetime.now(tz=UTC), code=code)
+    served = settings(max_instances=1, **how)
+    prepared = prepare(cloud, run, served, now=datetime.now(tz=UTC), code=code)
     return propose(cloud, prepared, book=BOOK, rollout=Rollout(bake_s=120))
 
 
@@ -88,6 +97,32 @@ def test_two_releases_and_the_way_back(cloud: Boto3Cloud, tmp_path: Path) -> Non
     answer = invoke(cloud, settings(), PHOTO, "image/jpeg", book=BOOK)
     assert answer.predictions[0].label == "beagle" and answer.function_version == "1"
     assert propose_rollback(cloud, "dogs-prod", book=BOOK, to=first.release.release_id).is_done
+
+
+def sent(url: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    """A photo to the function's address."""
+    assert url.startswith("http://127.0.0.1:")
+    request = urllib.request.Request(url, data=PHOTO, headers=dict(headers))
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+@pytest.mark.slow
+def test_the_functions_address_answers_signed_requests_only(cloud: Boto3Cloud) -> None:
+    how: dict[str, Any] = {"function_url": True, "provisioned_concurrency": 0}
+    url = carry_out(cloud, ready(cloud, "first", "beagle", **how), "beagle").address
+    photo = {"Content-Type": "image/jpeg"}
+    assert sent(url, photo)[0] == 403
+    request = AWSRequest(method="POST", url=url, data=PHOTO, headers=photo)
+    keys = Credentials("AKIATESTTESTTESTTEST", "test")
+    SigV4Auth(keys, "lambda", "us-east-1").add_auth(request)
+    status, answer = sent(url, request.headers)
+    assert (status, answer["predictions"][0]["label"]) == (200, "beagle")
+    assert ready(cloud, "first", "beagle", **how).is_done
 
 
 @pytest.mark.slow

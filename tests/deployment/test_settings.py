@@ -26,6 +26,8 @@ def test_the_defaults_and_the_names_they_give() -> None:
         ({"app": "d" * 25}, "cannot be part of a name"),
         ({"stage": "-prod"}, "cannot be part of a name"),
         ({"instance_type": "m5.large"}, "no hosting type"),
+        ({"allowed_origins": ("https://dogs.example/",)}, "no origin"),
+        ({"allowed_origins": ("dogs.example",)}, "no origin"),
         ({"min_instances": 0}, "cannot be"),
         ({"min_instances": 4}, "cannot be"),
         ({"target_invocations_per_instance": 0}, "below 1"),

@@ -36,6 +36,7 @@ class Function:
     reserved: int | None = None
     provisioned: dict[str, Doc] = field(default_factory=dict)
     aliases: dict[str, Doc] = field(default_factory=dict)
+    urls: dict[str, Doc] = field(default_factory=dict)
 
 
 @dataclass
@@ -174,6 +175,28 @@ class Functions:
         if Name not in function.aliases:
             raise Refused("ResourceNotFoundException", f"Cannot find alias arn: {Name}")
         return function.aliases[Name]
+
+    def create_function_url_config(self, FunctionName: str, Qualifier: str, **more: Any) -> Doc:
+        function = self._get(FunctionName)
+        if Qualifier not in function.aliases:
+            raise Refused("ResourceNotFoundException", f"Function not found: {Qualifier}")
+        if Qualifier in function.urls:
+            message = "FunctionUrlConfig exists for this Lambda function"
+            raise Refused("ResourceConflictException", message)
+        address = f"https://{FunctionName}-{Qualifier}.lambda-url.us-east-1.on.aws/"
+        function.urls[Qualifier] = {"FunctionUrl": address, **more}
+        return function.urls[Qualifier]
+
+    def update_function_url_config(self, FunctionName: str, Qualifier: str, **more: Any) -> Doc:
+        url = self.get_function_url_config(FunctionName, Qualifier)
+        url.update(more)
+        return url
+
+    def get_function_url_config(self, FunctionName: str, Qualifier: str) -> Doc:
+        function = self._get(FunctionName)
+        if Qualifier not in function.urls:
+            raise Refused("ResourceNotFoundException", "The resource you requested does not exist.")
+        return function.urls[Qualifier]
 
     def invoke(self, FunctionName: str, Qualifier: str, LogType: str, Payload: bytes) -> Doc:
         """Run the uploaded handler against this world's endpoints."""
