@@ -113,21 +113,30 @@ def kill(
 
 
 @cloud.command()
-@click.argument("instance")
-def interrupt(instance: str) -> None:
-    """Take back the spot INSTANCE: two minutes' notice in its metadata, then its end."""
+@click.argument("instance", required=False)
+@click.option("--training-job", help="Take the capacity of this managed spot job back instead.")
+@click.option(
+    "--away",
+    "away_s",
+    type=click.FloatRange(0, 999_999),
+    default=0.0,
+    help="Seconds until there is capacity again for the job.",
+)
+def interrupt(instance: str | None, training_job: str | None, away_s: float) -> None:
+    """Take back the spot INSTANCE (two minutes' notice, then its end) or a job's capacity."""
     from cli import local_cloud, show
     from experiments.errors import CloudError
 
-    wanted = {"instance": instance}
-    if not local_cloud.ask(Workspace.here().cloud_state, "interrupt", method="POST", fields=wanted)[
-        "interrupted"
-    ]:
+    if (instance is None) == (training_job is None):
+        raise click.UsageError("name an INSTANCE or a --training-job")
+    wanted = {"instance": instance} if instance else {"training_job": training_job or ""}
+    state, fields = Workspace.here().cloud_state, {**wanted, "away_s": f"{away_s:f}"}
+    if not local_cloud.ask(state, "interrupt", method="POST", fields=fields)["interrupted"]:
         raise CloudError(
-            f"{instance} is no running spot instance, or has its notice already",
-            fix="name one that was launched with the market type spot",
+            f"{instance or training_job} does not run on spot, or is being interrupted already",
+            fix="name an instance of the market type spot or a job with managed spot training",
         )
-    show.say("notice given; it ends in two minutes of the cloud's clock")
+    show.say("interrupted: its programs have two minutes of the cloud's clock")
 
 
 @cloud.group()

@@ -24,7 +24,7 @@ class Pages:
 
     `faults` also takes POST (a fault; its `id` comes back) and DELETE (all, or `?id=`), and `kill`
     takes POST: `{"endpoint": ..., "variant": ...}` or `{"training_job": ..., "host": ...}`; so does
-    `interrupt`: `{"instance": ...}`, a spot instance of EC2.
+    `interrupt`: `{"instance": ...}`, a spot instance of EC2, or `{"training_job": ..., "away_s": "60"}`.
     `mounts` answer whatever is asked of the paths that begin so.
     """
 

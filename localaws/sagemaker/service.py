@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import SimpleNamespace
 
 from localaws.account.log_lines import LogLines
 from localaws.account.records import Records
 from localaws.clock import Timer
+from localaws.faults.book import BadFault
 from localaws.hosts.processes import Processes
 from localaws.metrics.service import CloudWatch
 from localaws.sagemaker.hosting.capture import DataCapture
@@ -85,6 +87,19 @@ class SageMaker:
         if "training_job" in wanted:
             return self.training_jobs.kill_host(wanted["training_job"], wanted.get("host"))
         return False
+
+    def interrupt(self, wanted: Mapping[str, str]) -> bool:
+        """Take the capacity of the managed spot job `wanted["training_job"]` back.
+
+        There is capacity again after `wanted["away_s"]` seconds of the clock (0 if absent). False
+        when no program of such a job runs. Raises BadFault for seconds that are none.
+        """
+        if "training_job" not in wanted:
+            return False
+        text = wanted.get("away_s", "0")
+        if not re.fullmatch(r"\d{1,7}(\.\d+)?", text):
+            raise BadFault(f"away_s is {text!r}: give seconds, such as 60")
+        return self.training_jobs.interrupt(wanted["training_job"], float(text))
 
     def close(self) -> None:
         """End everything."""

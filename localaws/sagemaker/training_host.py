@@ -6,10 +6,11 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from localaws.clock import Timer
 from localaws.hosts.network import Network
 from localaws.hosts.processes import Process, Processes
 from localaws.sagemaker.training_request import (
@@ -20,6 +21,7 @@ from localaws.sagemaker.training_request import (
 )
 from localaws.sagemaker.words import Params
 
+STOP_GRACE_S = 120.0
 TAIL_LINES = 20
 REASON_CHARS = 1024
 _LINE_SCANNED = 4096
@@ -106,6 +108,32 @@ class TrainingHost:
             return ""
         with path.open("rb") as stream:
             return stream.read(4 * REASON_CHARS).decode("utf-8", "replace").strip()
+
+
+def first_failed(hosts: Iterable[TrainingHost]) -> tuple[TrainingHost, int] | None:
+    """The host that ended first of those that ended badly: its siblings fail because of it."""
+    failed = [
+        (host.process.ended_at or 0.0, host, status)
+        for host in hosts
+        if host.process is not None and (status := host.process.poll())
+    ]
+    if not failed:
+        return None
+    _, host, status = min(failed, key=lambda one: one[0])
+    return host, status
+
+
+def ask_to_end(processes: Sequence[Process], clock: Timer, ended: threading.Event) -> None:
+    """SIGTERM at once, and SIGKILL after 120 seconds unless `ended` was set; returns at once."""
+    for process in processes:
+        process.terminate()
+
+    def insist() -> None:
+        if not clock.sleep(STOP_GRACE_S, ended):
+            for process in processes:
+                process.kill()
+
+    threading.Thread(target=insist, name="stop-grace", daemon=True).start()
 
 
 class MetricReader:

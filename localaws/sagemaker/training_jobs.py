@@ -127,6 +127,15 @@ class TrainingJobs:
             run = self._runs.get(name)
         return run is not None and run.kill_host(host)
 
+    def interrupt(self, name: str, away_s: float) -> bool:
+        """Take the capacity of a running managed spot job back for `away_s` of the clock.
+
+        False when no program of such a job runs.
+        """
+        with self._lock:
+            run = self._runs.get(name)
+        return run is not None and run.interrupt(away_s)
+
     def _get(self, params: Params) -> Doc:
         doc = self._table.get(params["TrainingJobName"])
         if doc is None:

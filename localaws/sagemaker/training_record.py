@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from localaws.clock import Timer
+from localaws.sagemaker.training_spot import settle_spot
 from localaws.sagemaker.words import Doc
 from localaws.store import Table
 
@@ -19,9 +20,15 @@ TRAINING = (
 )
 UPLOADING = ("InProgress", "Uploading", "Uploading generated training model")
 STOPPING = ("Stopping", "Stopping", "Stopping the training job")
+INTERRUPTED = ("InProgress", "Interrupted", "Interrupted: the spot capacity was taken back")
 COMPLETED = ("Completed", "Completed", "Training job completed")
 STOPPED = ("Stopped", "Stopped", "Training job stopped")
 EXPIRED = ("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds")
+WAITED = (
+    "Stopped",
+    "MaxWaitTimeExceeded",
+    "Training job wait time exceeded MaxWaitTimeInSeconds",
+)
 FAILED = ("Failed", "Failed", "Training job failed")
 FINAL = ("Completed", "Failed", "Stopped")
 
@@ -73,6 +80,15 @@ class JobRecord:
         return doc
 
 
+def end_of(*, stopped: bool, expired: bool, waited: bool) -> Status:
+    """The final status of a job that did not fail: stopped by its user, by a limit, or done."""
+    if stopped:
+        return STOPPED
+    if expired:
+        return EXPIRED
+    return WAITED if waited else COMPLETED
+
+
 def advance(doc: Doc, status: Status, now: float) -> None:
     """End the present secondary status and begin the next, in place."""
     primary, secondary, message = status
@@ -88,6 +104,8 @@ def close_account(doc: Doc, status: Status, now: float) -> None:
     advance(doc, status, now)
     doc["SecondaryStatusTransitions"][-1]["EndTime"] = now
     doc["TrainingEndTime"] = now
-    if "TrainingStartTime" in doc:
+    if "TrainingStartTime" in doc and doc.get("EnableManagedSpotTraining"):
+        settle_spot(doc)
+    elif "TrainingStartTime" in doc:
         seconds = max(1, math.ceil(now - doc["TrainingStartTime"]))
         doc.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)

@@ -13,25 +13,30 @@ from localaws.hosts.images import image_env
 from localaws.hosts.network import PROXY_PORT, Network, proxy_env
 from localaws.hosts.processes import Process
 from localaws.sagemaker.training_data import ChannelFile, download, share
-from localaws.sagemaker.training_host import MetricReader, TrainingHost
+from localaws.sagemaker.training_host import (
+    MetricReader,
+    TrainingHost,
+    ask_to_end,
+    first_failed,
+)
 from localaws.sagemaker.training_outputs import CheckpointSync, OutputLocation, merged
 from localaws.sagemaker.training_record import (
-    COMPLETED,
     DOWNLOADING,
-    EXPIRED,
     FAILED,
-    STOPPED,
+    INTERRUPTED,
+    STARTING,
     TRAINING,
     UPLOADING,
     JobRecord,
+    end_of,
 )
 from localaws.sagemaker.training_request import host_env, host_names, max_runtime_s
+from localaws.sagemaker.training_spot import SpotCapacity
 from localaws.sagemaker.words import Params
 from localaws.sagemaker.world import World
 from localaws.wire.protocol import AwsError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-STOP_GRACE_S = 120.0
 WENT_DOWN = (
     "InternalServerError: localaws went down while this job was running. Start the job again; "
     "a CheckpointConfig lets it continue where it was."
@@ -78,7 +83,8 @@ class TrainingRun:
         self._stop = threading.Event()
         self._expired = threading.Event()
         self._abandoned = threading.Event()
-        self._trained = threading.Event()
+        self._trained_s = 0.0
+        self._spot = SpotCapacity(params, world.clock, self._wake.set)
         self._thread = threading.Thread(
             target=self._run, name=f"job-{self._work.name}", daemon=True
         )
@@ -90,12 +96,19 @@ class TrainingRun:
     def stop(self) -> None:
         """Ask the hosts to end: SIGTERM, 120 seconds, SIGKILL. Returns at once."""
         self._stop.set()
+        self._spot.leave()
         self._wake.set()
 
     def abandon(self) -> None:
         """End the hosts at once and record that localaws went down. Returns at once."""
         self._abandoned.set()
+        self._spot.leave()
         self._wake.set()
+
+    def interrupt(self, away_s: float) -> bool:
+        """Take the spot capacity back for `away_s`; False when no program of a spot job runs."""
+        running = [h for h in self._hosts if h.process is not None and h.process.poll() is None]
+        return bool(running) and self._spot.take(away_s)
 
     def kill_host(self, name: str | None) -> bool:
         """End one host's program with SIGKILL, as a crash would; False when none runs."""
@@ -112,11 +125,12 @@ class TrainingRun:
 
     def _run(self) -> None:
         try:
-            self._record.move(DOWNLOADING, TrainingStartTime=self._world.clock.now())
-            self._download()
-            if not self._stop.is_set():
-                self._record.move(TRAINING)
-                self._train()
+            self._spot.begin()
+            began = {"TrainingStartTime": self._world.clock.now()}
+            while self._attempt(began) and self._capacity_returns():
+                self._record.move(STARTING)
+                began = {}
+            self._leave_if_abandoned()
             self._upload()
         except _Failed as failure:
             self._fail(str(failure))
@@ -124,8 +138,30 @@ class TrainingRun:
             _log.exception("training job %s", self._work.name)
             self._fail(f"InternalServerError: {type(fault).__name__}: {fault}")
         finally:
+            self._spot.leave()
             shutil.rmtree(self._work, ignore_errors=True)
             self._on_end()
+
+    def _attempt(self, members: Mapping[str, float]) -> bool:
+        """Download and train; whether spot capacity was taken back before the end."""
+        self._record.move(DOWNLOADING, **members)
+        self._download()
+        if self._ends_early():
+            return False
+        self._record.move(TRAINING)
+        return self._train()
+
+    def _capacity_returns(self) -> bool:
+        """Keep the checkpoints and wait for capacity; False when the job ends instead."""
+        try:
+            if self._checkpoints is not None:
+                self._checkpoints.finish()
+        except AwsError as error:
+            raise _Failed(f"ClientError: Artifact upload failed:{error.message}") from error
+        return not self._ends_early() and self._spot.await_return()
+
+    def _ends_early(self) -> bool:
+        return self._stop.is_set() or self._expired.is_set() or self._spot.waited_too_long
 
     def _fail(self, reason: str) -> None:
         try:
@@ -158,17 +194,22 @@ class TrainingRun:
             self._checkpoints = CheckpointSync(config["S3Uri"], folders, self._world.objects)
             self._checkpoints.restore()
 
-    def _train(self) -> None:
+    def _train(self) -> bool:
+        """Run the hosts to their end; whether that was an interruption."""
+        trained, began = threading.Event(), self._world.clock.now()
         outside = not self._params.get("EnableNetworkIsolation", False)
         network = self._world.processes.open_network(outside=outside)
         try:
             processes = [self._start(host, network) for host in self._hosts]
             if self._checkpoints is not None:
                 self._checkpoints.start()
-            threading.Thread(target=self._expire, name="max-runtime", daemon=True).start()
-            self._await(processes)
+            threading.Thread(
+                target=self._expire, args=(trained,), name="max-runtime", daemon=True
+            ).start()
+            interrupted = self._await(processes, trained)
         finally:
-            self._trained.set()
+            trained.set()
+            self._trained_s += self._world.clock.now() - began
             for host in self._hosts:
                 if host.process is not None:
                     host.process.kill()
@@ -177,6 +218,7 @@ class TrainingRun:
                 network.close()
             self._world.logs.flush()
         self._leave_if_abandoned()
+        return interrupted
 
     def _start(self, host: TrainingHost, network: Network | None) -> Process:
         world, job = self._world, self._work.name
@@ -198,51 +240,31 @@ class TrainingRun:
         process.wait()
         self._wake.set()
 
-    def _expire(self) -> None:
-        limit_s = max_runtime_s(self._params)
-        if not self._world.clock.sleep(limit_s, self._trained):
+    def _expire(self, trained: threading.Event) -> None:
+        left_s = max_runtime_s(self._params) - self._trained_s
+        if not self._world.clock.sleep(left_s, trained):
             self._expired.set()
             self._wake.set()
 
-    def _await(self, processes: list[Process]) -> None:
-        asked = False
+    def _await(self, processes: list[Process], trained: threading.Event) -> bool:
+        asked = interrupted = False
         while any(process.poll() is None for process in processes):
             self._wake.wait()
             self._wake.clear()
             if self._abandoned.is_set():
-                return
-            if not asked and self._first_failed() is not None:
+                return False
+            if not asked and first_failed(self._hosts) is not None:
                 break
-            if not asked and (self._stop.is_set() or self._expired.is_set()):
-                asked = True
-                self._ask_to_end(processes)
-        failed = self._first_failed()
-        if failed is not None and not self._stop.is_set() and not self._expired.is_set():
+            if not asked and (self._ends_early() or self._spot.taken):
+                asked, interrupted = True, not self._ends_early()
+                if interrupted:
+                    self._record.move(INTERRUPTED)
+                ask_to_end(processes, self._world.clock, trained)
+        failed = first_failed(self._hosts)
+        if failed is not None and not interrupted and not self._ends_early():
             host, status = failed
             raise _Failed(host.failure_reason(status))
-
-    def _first_failed(self) -> tuple[TrainingHost, int] | None:
-        """The host that ended first of those that ended badly: its siblings fail because of it."""
-        failed = [
-            (host.process.ended_at or 0.0, host, status)
-            for host in self._hosts
-            if host.process is not None and (status := host.process.poll())
-        ]
-        if not failed:
-            return None
-        _, host, status = min(failed, key=lambda one: one[0])
-        return host, status
-
-    def _ask_to_end(self, processes: list[Process]) -> None:
-        for process in processes:
-            process.terminate()
-
-        def insist() -> None:
-            if not self._world.clock.sleep(STOP_GRACE_S, self._trained):
-                for process in processes:
-                    process.kill()
-
-        threading.Thread(target=insist, name="stop-grace", daemon=True).start()
+        return interrupted
 
     def _leave_if_abandoned(self) -> None:
         if self._abandoned.is_set():
@@ -250,7 +272,7 @@ class TrainingRun:
 
     def _upload(self) -> None:
         model = merged(host.folder / "model" for host in self._hosts)
-        ended_early = self._stop.is_set() or self._expired.is_set()
+        ended_early = self._ends_early()
         self._record.move(UPLOADING)
         members: dict[str, Any] = {"FinalMetricDataList": self._metrics.final()}
         try:
@@ -260,8 +282,9 @@ class TrainingRun:
             self._upload_output()
         except AwsError as error:
             raise _Failed(f"ClientError: Artifact upload failed:{error.message}") from error
-        final = STOPPED if self._stop.is_set() else EXPIRED if ended_early else COMPLETED
-        self._record.finish(final, **members)
+        stopped, expired = self._stop.is_set(), self._expired.is_set()
+        waited = self._spot.waited_too_long
+        self._record.finish(end_of(stopped=stopped, expired=expired, waited=waited), **members)
 
     def _upload_output(self) -> None:
         """Checkpoints and output/data, which a job that failed leaves too. Raises `AwsError`."""

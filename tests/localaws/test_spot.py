@@ -47,7 +47,8 @@ def spot(cloud: Client, script: str = "", **params: Any) -> str:
 
 def test_a_spot_instance_sees_its_notice_and_is_ended(start_cloud: StartCloud) -> None:
     cloud = start_cloud(build=ec2_only, speed=60)
-    instance_id = spot(cloud, WATCH)
+    tagged = {"ResourceType": "spot-instances-request", "Tags": [{"Key": "a", "Value": "b"}]}
+    instance_id = spot(cloud, WATCH, TagSpecifications=[tagged])
     assert describe(cloud, instance_id)["InstanceLifecycle"] == "spot"
     said(cloud, instance_id, "(watching)")
     before = datetime.now(UTC)
