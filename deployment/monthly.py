@@ -116,6 +116,22 @@ def standing_usd_per_hour(standing: Standing, *, region: str, book: PriceBook) -
     return usd
 
 
+def call_rates(region: str, book: PriceBook) -> dict[str, str]:
+    """What `call_cost` counts with, as lambda/handler.py reads it from its environment.
+
+    USD for one request and for a GB-second, on demand and in an environment kept warm. Raises
+    PriceError.
+    """
+    rates = {
+        "USD_PER_REQUEST": book.find("lambda", "request", region).usd / _MILLION,
+        "USD_PER_GB_SECOND": book.find("lambda", "gb_second", region).usd,
+        "USD_PER_GB_SECOND_PROVISIONED": book.find(
+            "lambda", "provisioned_duration_gb_second", region
+        ).usd,
+    }
+    return {name: f"{usd.normalize():f}" for name, usd in rates.items()}
+
+
 def call_cost(
     billed_ms: int,
     *,

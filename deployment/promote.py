@@ -15,7 +15,7 @@ from deployment.artifact.image import image_to_serve
 from deployment.gates import Gate, require
 from deployment.gates.checklist import Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
-from deployment.monthly import Requests
+from deployment.monthly import Requests, call_rates
 from deployment.plan.release_plan import plan_release
 from deployment.plan.steps import ReleasePlan
 from deployment.release import (
@@ -80,9 +80,9 @@ def prepare(
 ) -> Prepared:
     """Fetch a run's model, pass it through the gates, and make the release of it.
 
-    Reads from AWS and changes nothing there. Content that was released before gives the release that
-    is on record; one that is live is not examined again. Without `examiner` only the archive's
-    integrity is. Raises ReleaseError if a gate is shut, CloudError, PriceError.
+    Changes nothing in AWS. Content that was released before gives the release that is on record; one
+    that is live is not examined again. Without `examiner` only the archive's integrity is; with one,
+    its prices become the release's. Raises ReleaseError for a shut gate, CloudError, PriceError.
     """
     if not record.model_uri:
         raise ReleaseError(f"run {record.name} has no model", fix="promote a run that succeeded")
@@ -110,9 +110,19 @@ def prepare(
         gates=gates,
         now=on_record.release.created_at if on_record else now,
         golden=tuple(_golden(settings, release_id, photo) for photo in more.golden),
+        rates=_rates(on_record, examiner, cloud.region),
         override="" if all(gate.passed for gate in gates) else override,
     )
     return _prepared(release, handler, archive, more.golden)
+
+
+def _rates(
+    on_record: ReleaseRecord | None, examiner: Examiner | None, region: str
+) -> Mapping[str, str]:
+    """A release keeps the prices that it was made with."""
+    if on_record is not None:
+        return on_record.release.rates
+    return call_rates(region, examiner.book) if examiner else {}
 
 
 def _on_record(

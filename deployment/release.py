@@ -74,6 +74,11 @@ class Release:
     golden: tuple[GoldenFile, ...] = ()
     override: str = ""
     """Why it went live although a gate was shut; empty if none was."""
+    rates: Mapping[str, str] = field(default_factory=dict)
+    """Prices that the function counts its log with: those of the day the release was made.
+
+    They are part of what is deployed, not of the id: a newer price book changes no release.
+    """
 
     @property
     def model_name(self) -> str:
@@ -119,6 +124,7 @@ def new_release(
     now: datetime,
     golden: tuple[GoldenFile, ...] = (),
     override: str = "",
+    rates: Mapping[str, str] | None = None,
 ) -> Release:
     """The release of a run's model."""
     return Release(
@@ -137,6 +143,7 @@ def new_release(
         gates=gates,
         golden=golden,
         override=override,
+        rates=dict(rates or {}),
     )
 
 

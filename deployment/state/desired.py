@@ -135,7 +135,7 @@ def desired(
         endpoint_tags=[OWNER_TAG, {"Key": "pedigree:app", "Value": settings.app}],
         scalable_target=_scalable_target(settings),
         scaling_policy=_scaling_policy(settings),
-        function=_function(settings, foundation),
+        function=_function(release, foundation),
         function_url=_function_url(settings),
         code_sha256=as_base64(release.function.digest),
         alarms=wanted_alarms(settings, how),
@@ -246,9 +246,11 @@ def _scaling_policy(settings: ServingSettings) -> Params:
     }
 
 
-def _function(settings: ServingSettings, foundation: Foundation) -> Params:
+def _function(release: Release, foundation: Foundation) -> Params:
     """What identifies a version beside its code."""
+    settings = release.settings
     variables = {
+        **release.rates,
         "ENDPOINT_NAME": settings.name,
         "ENDPOINT_READ_TIMEOUT_S": str(settings.endpoint_read_timeout_s),
     }

@@ -228,7 +228,11 @@ class Functions:
 
     def _run(self, config: Doc, event: Doc, request_id: str, lines: list[str], warm: bool) -> Doc:
         kind = "provisioned-concurrency" if warm else "on-demand"
-        environ = {**config["Environment"]["Variables"], "AWS_LAMBDA_INITIALIZATION_TYPE": kind}
+        environ = {
+            **config["Environment"]["Variables"],
+            "AWS_LAMBDA_INITIALIZATION_TYPE": kind,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]),
+        }
         module = load_package(self.objects.bodies[config["key"]])
         front = module.Front(
             make_client=lambda env: Asked(module, self.endpoints, env["ENDPOINT_NAME"]),
