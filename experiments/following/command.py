@@ -38,7 +38,15 @@ class Command:
     @property
     def is_done(self) -> bool:
         """Whether each of its runs is settled."""
-        return all(RunLog(self.path.parent / run_id).is_settled for run_id in self.runs.values())
+        return all(log.is_settled for log in self._logs())
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing of it goes on: each of its runs is settled or was never begun."""
+        return all(log.is_settled for log in self._logs() if (log.folder / "intent.json").is_file())
+
+    def _logs(self) -> list[RunLog]:
+        return [RunLog(self.path.parent / run_id) for run_id in self.runs.values()]
 
 
 def begin(plans: Sequence[LaunchPlan], runs: Path, cloud: str) -> Command:

@@ -92,7 +92,8 @@ def run_plans(
 
     A plan whose work a launcher that died had begun is taken up where it was left. A launch that AWS
     refuses becomes a run of status `refused` at $0. On Ctrl-C `around.on_interrupt` decides whether what
-    runs is stopped and settled, or left; then the interrupt goes on.
+    runs is stopped and settled, or left; then the interrupt goes on. After a stop the same command is
+    a new one.
     """
     if not plans:
         return []
@@ -104,6 +105,10 @@ def run_plans(
         if command.is_done:
             command.finish()
         return records
+    except KeyboardInterrupt:
+        if command.is_ended:
+            command.finish()
+        raise
     finally:
         command.lock.release()
 

@@ -32,7 +32,7 @@ from experiments.files import write_whole
 from experiments.following.output import Cursor
 from experiments.records import Cost, LaunchPlan, RunRecord
 
-_NOT_THE_WORK = {"code/git_commit"}
+_NOT_THE_WORK = {"code/git_commit", "launch/price_book"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,8 @@ class RunLog:
         found: Intent | None = self._read("intent.json", Intent)
         if found is None:
             raise RunError(
-                f"{self.folder} holds no run", fix="`pedigree attach` lists the runs that are open"
+                f"{self.folder} holds no run that can be read",
+                fix="end what AWS still has of it by hand, and move the folder away",
             )
         return found
 

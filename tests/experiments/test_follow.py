@@ -11,9 +11,9 @@ import pytest
 from experiments import names
 from experiments.errors import BusyError, CloudError
 from experiments.following.follow import Interrupt, catch_up_tracker, follow
-from experiments.following.run_log import RunLog, open_logs
+from experiments.following.run_log import RunLog, fingerprint, open_logs
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
-from tests.experiments.build import event, told
+from tests.experiments.build import event, plan, told
 from tests.experiments.fake_cloud import Fault
 from tests.experiments.fake_runs import Work
 from tests.experiments.fake_tracker import FakeTracker
@@ -169,6 +169,28 @@ def test_ctrl_c_stops_and_settles_everything(tmp_path: Path, calls: int) -> None
     instance = world.tracker.of(PLAIN).record
     assert instance is not None
     assert instance.cost_usd
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_what_ctrl_c_stopped_is_done_anew_by_the_same_command(
+    tmp_path: Path, parallel: int
+) -> None:
+    fault = Fault(operation="describe_training_job", error=KeyboardInterrupt(), nth=5)
+    world = World(logs=tmp_path, faults=[fault])
+    with pytest.raises(KeyboardInterrupt):
+        world.run(parallel=parallel)
+    begun = len(world.tracker.tracked)
+    world.plans = [plan(p.run_name, f"1{p.run_id[1:]}") for p in world.plans]
+    records = world.run(parallel=parallel)
+    assert {record.status for record in records} == {RunStatus.SUCCEEDED}
+    assert [record.run_id for record in records] == [p.run_id for p in world.plans]
+    assert len(world.tracker.tracked) == begun + 3
+
+
+def test_a_newer_price_book_makes_no_other_work() -> None:
+    old = plan("one", ONE)
+    new = replace(old, params={**old.params, "launch/price_book": "2099-01-01"})
+    assert fingerprint(new) == fingerprint(old)
 
 
 def test_all_are_asked_to_stop_before_any_is_waited_for(tmp_path: Path) -> None:
