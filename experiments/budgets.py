@@ -7,7 +7,7 @@ launch goes to. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -178,17 +178,22 @@ def allowance_usd(
     *,
     now: datetime,
     basis: Basis,
-    others_usd: Decimal = Decimal(0),
+    others_usd: Mapping[str, Decimal] | None = None,
 ) -> Decimal | None:
     """What one run may still spend under its tightest limit, or None for no limit.
 
-    `others_usd` is what runs that are under way beside it have cost so far.
+    `others_usd` is what runs that are under way beside it have cost so far, by experiment: an
+    experiment's limit counts its own, a month's all of them.
     """
+    beside = others_usd or {}
+    taken = {
+        f"run {plan.run_name}": Decimal(0),
+        f"experiment {plan.experiment}": beside.get(plan.experiment, Decimal(0)),
+    }
+    everything = sum(beside.values(), Decimal(0))
     known = [record for record in history if record.run_id != plan.run_id]
     left = [
-        item.limit_usd
-        - item.spent_usd
-        - (Decimal(0) if item.what.startswith("run ") else others_usd)
+        item.limit_usd - item.spent_usd - taken.get(item.what, everything)
         for item in sums([plan], budgets, known, now=now, basis=basis)
     ]
     return max(min(left), Decimal(0)) if left else None
@@ -224,16 +229,20 @@ class Watch:
     history: Callable[[], Sequence[RunRecord]]
     now: Callable[[], datetime]
     _known: Sequence[RunRecord] | None = None
-    _so_far: dict[str, Decimal] = field(default_factory=dict)
+    _so_far: dict[str, tuple[str, Decimal]] = field(default_factory=dict)
+    """Experiment and cost of each run that is followed, by its id."""
 
     def __call__(self, plan: LaunchPlan, so_far: Cost) -> str | None:
         """Why `plan`'s run must stop now, or None."""
-        self._so_far[plan.run_id] = so_far.total_usd
+        self._so_far[plan.run_id] = plan.experiment, so_far.total_usd
         limits = budgets_of_plan(plan, self.month_usd)
         if not limits.any:
             return None
         known = self._read()
-        others = sum((usd for of, usd in self._so_far.items() if of != plan.run_id), Decimal(0))
+        others: dict[str, Decimal] = {}
+        for run_id, (experiment, usd) in self._so_far.items():
+            if run_id != plan.run_id:
+                others[experiment] = others.get(experiment, Decimal(0)) + usd
         left = allowance_usd(
             plan,
             limits,

@@ -97,7 +97,7 @@ def test_the_tightest_limit_is_what_a_run_may_spend() -> None:
             history,
             now=NOW,
             basis=Basis.BILLED,
-            others_usd=Decimal(others),
+            others_usd={"cats": Decimal(others)},
         )
 
     assert left() == 3
@@ -215,6 +215,32 @@ def test_runs_beside_each_other_share_a_months_limit() -> None:
     said = watch(two, cost(two, 2 * 3600))  # 0.34 and 0.23 are over 0.50
     assert said is not None
     assert "budget is reached" in said
+
+
+def test_an_experiments_limit_counts_no_run_of_another_experiment() -> None:
+    """As when `pedigree attach` follows runs of several experiments at once."""
+    limited = {**plan("one").params, "budget/experiment_usd": "0.50"}
+    dogs = replace(plan("one", "00000001"), params=limited)
+    more_dogs = replace(plan("two", "00000002"), params=limited)
+    cats = replace(plan("plain", "00000003"), experiment="cats")
+    watch = Watch(
+        book=book(),
+        basis=Basis.SIMULATED,
+        tick_s=1.0,
+        stopping_s=0.0,
+        month_usd=None,
+        history=lambda: [],
+        now=lambda: NOW,
+    )
+
+    def cost(of: LaunchPlan, seconds: int) -> Cost:
+        now = NOW + timedelta(seconds=seconds)
+        return so_far(hosts_of(of), started_at=NOW, now=now, book=book(), basis=Basis.SIMULATED)
+
+    assert watch(cats, cost(cats, 10 * 3600)) is None  # 1.70
+    assert watch(dogs, cost(dogs, 3600)) is None  # 0.23
+    said = watch(more_dogs, cost(more_dogs, 2 * 3600))  # 0.46 more
+    assert said is not None
 
 
 def test_a_followed_run_is_asked_to_stop_at_its_budget(tmp_path: Path) -> None:
