@@ -75,7 +75,11 @@ def reconcile(
     known = [r for r in records if r.cost_basis in (Basis.ESTIMATED, Basis.BILLED)]
     spend = {run.run_id: _in_month(run, bill.month) for run in known}
     findings = [
-        *(_of_run(run, spend[run.run_id], bill) for run in known if spend[run.run_id] > 0),
+        *(
+            _of_run(run, spend[run.run_id], bill)
+            for run in known
+            if spend[run.run_id] > 0 or bill.usage_of(run.run_id)
+        ),
         *_not_in_ledger(bill, {run.run_id for run in known}),
         *_credits(bill, {run.run_id: run.name for run in known}),
         *(_amended(bill, before) if before is not None else ()),
@@ -108,7 +112,8 @@ def _of_run(run: RunRecord, ledger: Decimal, bill: Bill) -> Finding:
         off = billed - ledger
         within = abs(off) <= max(ledger * TOLERANCE_SHARE, TOLERANCE_USD)
         kind = "agrees" if within else "dearer" if off > 0 else "cheaper"
-        text = f"billed {off / ledger:+.1%} against the ledger"
+        against = f"{off / ledger:+.1%} against the ledger" if ledger else "and not in the ledger"
+        text = f"billed {against}"
     return Finding(
         kind=kind,
         run_id=run.run_id,

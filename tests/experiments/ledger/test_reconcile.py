@@ -143,6 +143,15 @@ def test_late_rows_that_arrive_are_told_as_amended_by_nobody() -> None:
     assert reconcile(runs, read(made), before=before).discrepancies == ()
 
 
+def test_a_bill_for_a_run_that_cost_nothing_by_the_ledger_is_found() -> None:
+    free = run(0, cost_usd=Decimal(0))
+    found = reconcile([free], read(billed([free])))
+    (finding,) = found.discrepancies
+    assert (finding.kind, finding.run_id) == ("dearer", free.run_id)
+    assert finding.text == "billed and not in the ledger"
+    assert finding.variance_usd == found.variance_usd == Decimal("0.23")
+
+
 def test_simulated_runs_are_no_part_of_it() -> None:
     played = run(0, cost_basis=Basis.SIMULATED)
     found = reconcile([played], read(BillGenerator()))
