@@ -27,7 +27,20 @@ def notebook() -> None:
 
 
 def _name_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option("--name", default=DEFAULT_NAME, show_default=True)(command)
+    return click.option(
+        "--name",
+        default=DEFAULT_NAME,
+        show_default=True,
+        callback=_full_name,
+        help="`pedigree-` is put before it.",
+    )(command)
+
+
+def _full_name(_context: click.Context, _param: click.Parameter, name: str) -> str:
+    """The same name for each command: what `create --name x` made, `delete --name x` finds."""
+    from experiments.notebooks.plan import full_name
+
+    return full_name(name)
 
 
 def _shape_options(command: click.decorators.FC) -> click.decorators.FC:

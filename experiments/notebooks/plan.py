@@ -54,6 +54,11 @@ class NotebookPlan:
     disk: Price | None
 
 
+def full_name(name: str) -> str:
+    """The name in AWS: only names with our prefix are within what a notebook's role may touch."""
+    return name if name.startswith(NAME_PREFIX) else f"{NAME_PREFIX}{name}"
+
+
 def choose_type(book: PriceBook, region: str) -> tuple[str, str]:
     """The cheapest type with memory enough for the launcher, and why. Raises PriceError if none is priced."""
     fit = []
@@ -94,8 +99,7 @@ def plan_notebook(
 
     Raises SpecError for a name or a time that cannot be, PriceError for a type without a price.
     """
-    if not name.startswith(NAME_PREFIX):
-        name = f"{NAME_PREFIX}{name}"
+    name = full_name(name)
     if not 300 <= idle_s <= 86_400:
         raise SpecError(f"idle time {idle_s} s", fix="use 300 s to 86,400 s")
     why = "as asked for"
