@@ -16,8 +16,13 @@ def budget() -> None:
 
 
 @budget.command("set")
-@click.option("--month", "limit", help="USD for a calendar month (UTC), as 50; `none` removes it.")
-def set_limit(limit: str | None) -> int:
+@click.option(
+    "--month",
+    "limit",
+    required=True,
+    help="USD for a calendar month (UTC), as 50; `none` removes it.",
+)
+def set_limit(limit: str) -> int:
     """Set the limit: a launch that would break it is refused, a run that reaches it is stopped."""
     from cli import show
     from experiments.budgets import write_month_budget
@@ -30,7 +35,7 @@ def set_limit(limit: str | None) -> int:
         show.say("no limit on a month's spend")
         return 0
     try:
-        usd = Decimal(limit or "")
+        usd = Decimal(limit)
     except InvalidOperation:
         usd = Decimal("NaN")
     if not usd.is_finite() or usd < 0:

@@ -25,7 +25,11 @@ def stop(run: str, as_json: bool) -> int:
     log = find_log(space, run)
     settled = log.settled()
     if settled is not None:
-        show.say(f"{run} is over: {settled.record.status.value} {settled.record.reason}".strip())
+        if as_json:
+            show.leaderboard([settled.record], as_json=True)
+        else:
+            said = f"{run} is over: {settled.record.status.value} {settled.record.reason}"
+            show.say(said.strip())
         return 0
     around = experiment.surroundings(
         cloud_of(space, log),
@@ -34,7 +38,7 @@ def stop(run: str, as_json: bool) -> int:
         (lambda _text: None) if as_json else show.say,
     )
     records = stop_runs([log], _WHY, around=around)
-    if not records:
+    if not records and not as_json:
         show.say(f"asked: the command that follows {run} stops it")
         return 0
     show.leaderboard(records, as_json=as_json)

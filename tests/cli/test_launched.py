@@ -64,6 +64,8 @@ def test_a_settled_run_is_shown_as_it_was_settled(home: Path) -> None:
     assert (row["run_id"], row["status"]) == ("00000001", "succeeded")
     code, said = typed("stop", "00000001")
     assert (code, said) == (0, "00000001 is over: succeeded\n")
+    code, said = typed("stop", "00000001", "--json")
+    assert (code, json.loads(said)[0]["status"]) == (0, "succeeded")
     code, said = typed("shell", "one")
     assert code == 5
     assert "is over" in said
