@@ -98,8 +98,8 @@ def test_all_hosts_are_asked_to_end_and_begin_again(start_cloud: StartCloud) -> 
 
 
 def test_capacity_that_stays_away_ends_the_job(start_cloud: StartCloud) -> None:
-    cloud = begun(start_cloud, speed=60)
-    limits = {"MaxRuntimeInSeconds": 240, "MaxWaitTimeInSeconds": 300}
+    cloud = begun(start_cloud, speed=50)
+    limits = {"MaxRuntimeInSeconds": 300, "MaxWaitTimeInSeconds": 300}
     on_spot(cloud, "long", StoppingCondition=limits)
     assert interrupt(cloud, training_job="long", away_s="1000000")
     job = finished(cloud, "long")

@@ -46,7 +46,7 @@ def spot(cloud: Client, script: str = "", **params: Any) -> str:
 
 
 def test_a_spot_instance_sees_its_notice_and_is_ended(start_cloud: StartCloud) -> None:
-    cloud = start_cloud(build=ec2_only, speed=60)
+    cloud = start_cloud(build=ec2_only, speed=30)
     tagged = {"ResourceType": "spot-instances-request", "Tags": [{"Key": "a", "Value": "b"}]}
     instance_id = spot(cloud, WATCH, TagSpecifications=[tagged])
     assert describe(cloud, instance_id)["InstanceLifecycle"] == "spot"
@@ -57,8 +57,8 @@ def test_a_spot_instance_sees_its_notice_and_is_ended(start_cloud: StartCloud) -
     notice = json.loads(said(cloud, instance_id, r"notice (\{.*\})"))
     ends_at = datetime.fromisoformat(notice["time"])
     assert notice["action"] == "terminate"
-    # Two minutes at sixty times the speed are two seconds; the stamp has whole seconds.
-    assert 0.9 < (ends_at - before).total_seconds() < 4
+    # Two minutes at thirty times the speed are four seconds; the stamp has whole seconds.
+    assert 2.9 < (ends_at - before).total_seconds() < 8
     assert describe(cloud, instance_id)["State"]["Name"] == "running"
     shown = in_state(cloud, instance_id, "terminated")
     assert shown["StateReason"]["Code"] == "Server.SpotInstanceTermination"
