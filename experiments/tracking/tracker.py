@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +22,7 @@ from experiments.tracking.rows import record_of
 
 DEFAULT_STORE = "mlflow.db"
 _BATCH = 1000  # the most that MLflow takes in one request
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 _MAX_TEXT_BYTES = 64 * 1024**2
 # MLflow's pages then show what model training needs, and not what prompts need.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -35,6 +37,17 @@ _END_STATUS = {
 def default_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI if set, else the sqlite file that a plain `mlflow ui` opens in `root`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DEFAULT_STORE}"
+
+
+def _no_answer(uri: str, error: Exception) -> CloudError:
+    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    said = f"the tracker at {uri} does not answer: {why}"
+    return CloudError(
+        _PASSWORD.sub("//", said),
+        fix="start it, set MLFLOW_TRACKING_URI to where it is, or unset MLFLOW_TRACKING_URI to use"
+        f" {DEFAULT_STORE} here",
+        code="Unreachable",
+    )
 
 
 class Tracker:
@@ -57,8 +70,11 @@ class Tracker:
         lock = self.root / ".pedigree" / "tracker.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):  # several processes must not migrate a fresh store at once
-            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            client.search_experiments(max_results=1)
+            try:
+                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                client.search_experiments(max_results=1)
+            except Exception as error:  # MLflow, its HTTP client and its database have their own
+                raise _no_answer(self.uri, error) from error
         return client
 
     def _experiment_id(self, name: str) -> str:

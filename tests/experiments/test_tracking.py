@@ -343,3 +343,14 @@ def test_a_param_that_a_second_host_tells_otherwise_stays_as_it_was(store: Store
     store.tracker.log_params(tracked, {"env/threads": "2", "env/torch": "2.14.1"})
     params = store.client.get_run(tracked).data.params
     assert (params["env/threads"], params["env/torch"]) == ("4", "2.14.1")
+
+
+def test_a_tracker_that_does_not_answer_is_told_with_a_fix_and_no_password(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder.db").mkdir()
+    for uri in ("http://me:secret@127.0.0.1:1", f"sqlite:///{tmp_path / 'folder.db'}"):
+        with pytest.raises(CloudError, match="does not answer") as caught:
+            Tracker(uri, tmp_path).runs()
+        assert "MLFLOW_TRACKING_URI" in caught.value.fix
+        assert "secret" not in caught.value.message
