@@ -260,7 +260,7 @@ runs:
 """
 _BAD_SPECS: dict[tuple[str, str], tuple[str, ...]] = {
     ("app: bad", "app: bad\nwieghts: x"): ("unknown key 'wieghts'", "did you mean 'weights'"),
-    ("ml.m5.xlarge", "ml.nonsense.large"): ("no price for", "ml.nonsense.large", "add a row"),
+    ("ml.m5.xlarge", "ml.nonsense.large"): ("no price for", "ml.nonsense.large", "add the row"),
     ("instance_count: 1", "instance_count: 0"): ("instance_count is 0", "use 1"),
     ("app: bad", "app: bad"): ("there is no data folder", "missing-folder"),
 }
