@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 SOAK ?=
 
-.PHONY: bench-localaws bench-training bench-simulator little-traffic bench-leaderboard bench-mirroring help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
+.PHONY: bench-dashboard bench-localaws bench-training bench-simulator little-traffic bench-leaderboard bench-mirroring help install demo up down test soak bench-serving bench-lambda check check-style check-money check-rest format lock clean
 
 help:
 	@echo "make demo [DATA=folder]  the whole path on this machine, no account needed"
@@ -54,6 +54,9 @@ bench-lambda: install
 	$(BIN)/python benchmarks/front.py
 
 # AWS on this machine beside plain moto; about three minutes.
+bench-dashboard: install
+	$(BIN)/python -m benchmarks.dashboard
+
 bench-localaws: install
 	$(BIN)/python benchmarks/localaws.py
 

@@ -12,11 +12,18 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
+from dashboard.access import admit  # noqa: E402
 from dashboard.border import page_border  # noqa: E402
-from dashboard.style import STYLE, logo, theme  # noqa: E402
+from dashboard.style import logo, style, theme  # noqa: E402
 
-_RUNS = ":material/leaderboard:"
-_PLAYGROUND = ":material/pets:"
+_PAGES = (
+    ("overview/page.py", "Overview", ":material/home:"),
+    ("runs_page.py", "Runs", ":material/leaderboard:"),
+    ("costs/page.py", "Costs", ":material/payments:"),
+    ("simulate/page.py", "Simulate", ":material/timeline:"),
+    ("promote/page.py", "Promote", ":material/rocket_launch:"),
+    ("playground_page.py", "Playground", ":material/pets:"),
+)
 
 
 def main() -> None:
@@ -27,18 +34,23 @@ def main() -> None:
         layout="wide",
         menu_items={"About": "Pedigree: what each run cost, and what is live."},
     )
-    st.html(STYLE)
+    st.html(style(theme()))
     st.logo(logo(theme()), size="large")
+    with page_border():
+        if admit():
+            _pages()
+
+
+def _pages() -> None:
     pages = [
-        st.Page("runs_page.py", title="Runs", icon=_RUNS, url_path="runs", default=True),
-        st.Page("playground_page.py", title="Playground", icon=_PLAYGROUND, url_path="playground"),
+        st.Page(path, title=title, icon=icon, url_path=title.lower(), default=title == "Overview")
+        for path, title, icon in _PAGES
     ]
     page = st.navigation(pages, position="top")
     with st.container(horizontal=True, gap="xsmall", key="phone_pages"):
         for each in pages:
             st.page_link(each, width="content")
-    with page_border():
-        page.run()
+    page.run()
 
 
 main()

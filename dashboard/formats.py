@@ -77,3 +77,8 @@ def spoken(label: str) -> str:
     """A class as people write it: folders have underscores where names have spaces."""
     text = " ".join(label.replace("_", " ").split())
     return text[:1].upper() + text[1:]
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere for a Markdown element: its signs are shown, not obeyed."""
+    return "".join(f"\\{sign}" if sign in "$[]*_`<>#:~\\" else sign for sign in text)

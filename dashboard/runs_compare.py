@@ -9,12 +9,14 @@ import streamlit as st
 
 from dashboard import charts, formats, sources, terms
 from dashboard.compare_view import compare
+from dashboard.runs_detail import detail
 from dashboard.style import theme
 from experiments.records import RunRecord
 
 _ROW_PX = 36
 _NAME_PX = 185
 _VALUE_PX = 135
+_OFFERED = 200
 
 
 def remembered_pair(records: Sequence[RunRecord]) -> None:
@@ -29,7 +31,7 @@ def comparison(records: Sequence[RunRecord]) -> None:
     by_id = {record.run_id: record for record in records}
     st.header("Two runs side by side", anchor=False)
     picked = st.multiselect(
-        "Runs to compare", list(by_id), key="compare", max_selections=2, select_all=False,
+        "Runs to compare", _offered(records), key="compare", max_selections=2, select_all=False,
         persist_state="session", placeholder="choose two runs", wrap=True,
         format_func=lambda run_id: f"{by_id[run_id].name} · {run_id}",
     )  # fmt: skip
@@ -37,10 +39,19 @@ def comparison(records: Sequence[RunRecord]) -> None:
     if len(picked) < 2:
         st.markdown("Choose two runs here, or tick them in the table, to see what differs.")
         return
-    pair = [by_id[run_id] for run_id in picked]
+    with st.skeleton(height=240):
+        sides = [sources.side(by_id[run_id]) for run_id in picked]
+    pair = [side.record for side in sides]
     _differences(*pair)
     _curves(pair)
+    detail(sides)
     _links(pair)
+
+
+def _offered(records: Sequence[RunRecord]) -> list[str]:
+    """The newest runs and those chosen: a list of thousands would be sent to the browser each time."""
+    newest = [record.run_id for record in records[:_OFFERED]]
+    return list(dict.fromkeys([*st.session_state["compare"], *newest]))
 
 
 def _differences(first: RunRecord, second: RunRecord) -> None:

@@ -27,6 +27,7 @@ from experiments.records import RunRecord
 _FILTERS = ("experiment", "status", "on")
 ROW_PX = 36
 _MOST_ROWS = 14
+_MOST_WRITTEN = 1000
 
 
 def show() -> None:
@@ -115,8 +116,9 @@ def _leaderboard(shown: Board) -> None:
         st.session_state["compare"] = next_pair(st.session_state["compare"], ticked)
 
     st.dataframe(
-        written(table(shown)), hide_index=True, key="board", on_select=tick,
-        selection_mode="multi-row", column_config=_columns(), row_height=ROW_PX,
+        _shown_table(shown), hide_index=True, key="board", on_select=tick,
+        selection_mode="multi-row", column_config=_columns(len(ids)),
+        column_order=_chosen_columns(), row_height=ROW_PX,
         height=ROW_PX * (min(len(ids), _MOST_ROWS) + 1) + 2, placeholder=formats.NOTHING,
         alt="Leaderboard of runs: quality, cost and time",
     )  # fmt: skip
@@ -124,6 +126,21 @@ def _leaderboard(shown: Board) -> None:
         "★ no other run of the same cost basis is both better and cheaper. "
         "Tick two rows to compare them below."
     )
+
+
+def _shown_table(shown: Board) -> Any:
+    """The figures as people write them; thousands of rows as plain numbers, which is quicker."""
+    frame = table(shown)
+    return written(frame) if len(frame) <= _MOST_WRITTEN else frame
+
+
+def _chosen_columns() -> list[str] | None:
+    """The columns to show, in the address like the filters; None for all."""
+    chosen = st.multiselect(
+        "Columns", list(_columns()), key="columns", bind="query-params", placeholder="all",
+        width=420,
+    )  # fmt: skip
+    return chosen or None
 
 
 def _mark(rows: Sequence[int]) -> None:
@@ -134,14 +151,16 @@ def _mark(rows: Sequence[int]) -> None:
         st.session_state["board"] = {"selection": selection}
 
 
-def _columns() -> Any:
+def _columns(rows: int = 0) -> Any:
+    """What each column is; a long table has no written figures and is told how to write them."""
     column = st.column_config
+    share, usd = ("percent", "$%.4f") if rows > _MOST_WRITTEN else (None, None)
     return {
         "rank": column.NumberColumn("#", width=32, help="Place by quality among the runs shown."),
         "star": column.TextColumn("★", width=28, help=terms.FRONT),
         "run": column.TextColumn("run", width=116),
-        "quality": column.NumberColumn("top-1", width=66, help=terms.QUALITY),
-        "cost": column.NumberColumn("cost", width=78, help=terms.COST),
+        "quality": column.NumberColumn("top-1", width=66, format=share, help=terms.QUALITY),
+        "cost": column.NumberColumn("cost", width=78, format=usd, help=terms.COST),
         "basis": column.TextColumn("basis", width=86, help=terms.BASIS),
         "billable": column.NumberColumn("billable", width=96, help=terms.BILLABLE),
         "where": column.TextColumn("where", width=188, help=terms.WHERE),

@@ -16,9 +16,12 @@ from pathlib import Path
 import streamlit as st
 
 from experiments.aws import Address, Boto3Cloud
-from experiments.errors import CloudError, PedigreeError
+from experiments.comparison import Side, read_bill
+from experiments.errors import CloudError
+from experiments.intervals import read_answers
 from experiments.records import RunRecord
 from experiments.tracking import Tracker, default_uri
+from experiments.tracking.sql import board
 
 REGION = "us-east-1"
 CURVE_METRICS = ("valid/top1", "valid/loss", "train/loss")
@@ -26,6 +29,7 @@ _RUNS_TTL_S = 5
 _CURVES_TTL_S = 30
 _LOOPBACK = "http://127.0.0.1:"
 _HEALTH_S = 2
+_PREDICTIONS = "predictions.jsonl"
 _log = logging.getLogger("pedigree.dashboard")
 
 Curves = Mapping[str, tuple[tuple[int, float], ...]]
@@ -43,9 +47,21 @@ def mlflow_url() -> str:
 
 
 def runs() -> tuple[RunRecord, ...]:
-    """All runs on record, newest first. Raises CloudError if the store cannot be read."""
+    """All runs on record, newest first, with what a leaderboard needs of each; see `side` for the rest.
+
+    Raises CloudError if the store cannot be read.
+    """
     root = home()
     return _runs(default_uri(root), root)
+
+
+def side(record: RunRecord) -> Side:
+    """A run with every param and metric, its bill and what its model said of each test photo.
+
+    Raises CloudError if the store cannot be read.
+    """
+    root = home()
+    return _side(default_uri(root), root, record.tracker_run_id)
 
 
 def curves(tracker_run_id: str) -> Curves:
@@ -58,6 +74,7 @@ def forget() -> None:
     """Read everything anew at the next look."""
     _runs.clear()
     _curves.clear()
+    _side.clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -70,9 +87,20 @@ def _runs(uri: str, root: Path) -> tuple[RunRecord, ...]:
     if _not_made_yet(uri):
         return ()
     try:
-        return tuple(_tracker(uri, root).runs())
-    except PedigreeError:
-        raise
+        return tuple(board(_tracker(uri, root)))
+    except Exception as error:
+        raise _unreadable(uri, error) from error
+
+
+@st.cache_resource(ttl=_CURVES_TTL_S, show_spinner=False, max_entries=16)
+def _side(uri: str, root: Path, tracker_run_id: str) -> Side:
+    tracker = _tracker(uri, root)
+    try:
+        return Side(
+            record=tracker.whole(tracker_run_id),
+            answers=read_answers(tracker.read_text(tracker_run_id, _PREDICTIONS) or ""),
+            bill=read_bill(tracker.read_text(tracker_run_id, "cost.json") or ""),
+        )
     except Exception as error:
         raise _unreadable(uri, error) from error
 
@@ -101,6 +129,8 @@ def _unreadable(uri: str, error: Exception) -> CloudError:
             f"the run store {name} cannot be read",
             fix=f"if a command is writing, wait and reload; if the file is damaged, put {name} aside",
         )
+    if isinstance(error, CloudError):
+        return error
     return CloudError(
         "the MLflow store cannot be read", fix="check MLFLOW_TRACKING_URI and that it is up"
     )

@@ -44,6 +44,17 @@ STYLE = """<style>
 }
 </style>"""
 
+_ON_PALE = """<style>
+[data-testid^="stBaseButton-primary"]:not(:disabled) p { color: #15191d; }
+</style>"""
+"""The accent of the dark theme is pale: white words on it could not be read."""
+
+
+def style(theme: str) -> str:
+    """The styles for the theme `light` or `dark`."""
+    return STYLE + (_ON_PALE if theme == "dark" else "")
+
+
 _INK = {"light": ("#14181c", "#1f5f8b"), "dark": ("#eceae4", "#6fb6e6")}
 # A family tree as breeders draw it: square and circle for the parents, a filled mark for the young.
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 32" width="{width}" height="32">

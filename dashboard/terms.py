@@ -57,3 +57,38 @@ PROBABILITY = (
     "The model's own estimate, calibrated on the validation photos. "
     "The five most probable classes are shown."
 )
+REQUESTS = "Calls that reached the endpoint, as CloudWatch counts them."
+ERRORS = (
+    "Answers of the endpoint with 4xx or 5xx. **Throttled**: calls that the function refused with "
+    "429 because as many as its reserved concurrency ran already."
+)
+MODEL_LATENCY = (
+    "What the endpoint took for a call, its queue included: half of the calls were faster than p50, "
+    "99 of 100 faster than p99."
+)
+CONCURRENCY = "The most calls that the function worked on at the same moment."
+BUDGET = (
+    "The limit that `pedigree budget set` keeps for a calendar month (UTC). A launch that would "
+    "break it is refused."
+)
+FORECAST = (
+    "If the coming days are like the last 28. The range is two standard errors each way, and there "
+    "is none in the first week."
+)
+GATES = "What a model has to show before it may go live; each with what was found."
+CONFIRM = "So that no click alone changes what is live."
+PHOTO_MS = "How long an instance works on one photo: measure with `pedigree simulate --archive`."
+TARGET = (
+    "Invocations for each instance in a minute that autoscaling aims at: above it instances are "
+    "added. 25 a minute is one every 2.4 seconds."
+)
+RESERVED = "The most calls the function runs at once; more are refused with 429."
+PROVISIONED = (
+    "Provisioned concurrency: environments that are kept started, so that a call does not wait for "
+    "a start. Paid by the second whether asked or not."
+)
+SEEDS = "How often the same question is simulated, each time with other visitors."
+PHOTOS = (
+    "Held against each other photo by photo, where both runs logged what their model said. Whether a "
+    "difference is more than chance is McNemar's exact test."
+)

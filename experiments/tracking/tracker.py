@@ -251,6 +251,11 @@ class Tracker:
                 break
         return found
 
+    def whole(self, tracker_run_id: str) -> RunRecord:
+        """One run with every param and metric it has."""
+        run = self._client.get_run(tracker_run_id)
+        return _record(run, self._client.get_experiment(run.info.experiment_id).name)
+
     def history(self, tracker_run_id: str, metric: str) -> list[tuple[int, float]]:
         """The values of one metric as (step, value), by step."""
         points = self._client.get_metric_history(tracker_run_id, metric)

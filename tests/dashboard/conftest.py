@@ -12,6 +12,11 @@ from tests.dashboard.builders import seed, two_experiments
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 PLAYGROUND = "playground_page.py"
+RUNS = "runs_page.py"
+OVERVIEW = "overview/page.py"
+COSTS = "costs/page.py"
+SIMULATE = "simulate/page.py"
+PROMOTE = "promote/page.py"
 OpenApp = Callable[..., AppTest]
 
 
@@ -25,14 +30,14 @@ def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_app(monkeypatch: pytest.MonkeyPatch) -> OpenApp:
-    """`open_app(home, page="", **query)` runs the app as a person with that address would see it."""
+    """`open_app(home, page, **query)` runs the app as a person with that address would see it."""
 
-    def run(home: Path, page: str = "", **query: str | list[str]) -> AppTest:
+    def run(home: Path, page: str = RUNS, **query: str | list[str]) -> AppTest:
         monkeypatch.setenv("PEDIGREE_HOME", str(home))
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.setenv("PEDIGREE_MLFLOW_URL", "http://127.0.0.1:5050")
         app = AppTest.from_file(str(APP), default_timeout=60)
-        if page:
+        if page != OVERVIEW:
             app.run()
             app.switch_page(page)
         for name, value in query.items():

@@ -27,6 +27,7 @@ from experiments.prices import latest_book
 from localaws.server import open_cloud
 
 CLASSES = ("amber_pointer", "basset", "curly_spitz", "dune_hound", "ember_terrier", "fen_setter")
+FIRST = "r-20261120-5eed5eed"
 _SERVER = Path(__file__).with_name("stand_in_model.py")
 
 
@@ -41,11 +42,13 @@ def draw_photos(home: Path, classes: Sequence[str] = CLASSES, each: int = 2) -> 
 
 
 @contextmanager
-def cloud_of(home: Path) -> Iterator[Boto3Cloud]:
+def cloud_of(home: Path, speed: float = 1.0) -> Iterator[Boto3Cloud]:
     """A localaws that keeps its state where the dashboard of this home looks for it."""
     state = home / ".pedigree" / "cloud"
     command = shlex.join([sys.executable, str(_SERVER)])
-    with open_cloud(state_dir=state, port=0, serve_command=shlex.split(command)) as cloud:
+    with open_cloud(
+        state_dir=state, port=0, serve_command=shlex.split(command), speed=speed
+    ) as cloud:
         address = {"url": cloud.url, "pid": 0, "port": int(cloud.url.rsplit(":", 1)[1])}
         (state / "address.json").write_text(json.dumps(address), encoding="utf-8")
         yield Boto3Cloud(Address(name="local", region="us-east-1", endpoint_url=cloud.url))
@@ -67,14 +70,15 @@ def model_archive(home: Path) -> bytes:
     return out.getvalue()
 
 
-def make_live(cloud: Boto3Cloud, home: Path, settings: ServingSettings) -> Release:
+def make_live(
+    cloud: Boto3Cloud, home: Path, settings: ServingSettings, release_id: str = FIRST
+) -> Release:
     """Promote the stand-in: the gates are left out, everything after them is the real thing."""
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
     for call in bucket_calls(foundation):
         cloud.perform(call)
     model, handler = model_archive(home), pack_function()
     digest = f"sha256:{hashlib.sha256(model).hexdigest()}"
-    release_id = "r-20261120-5eed5eed"
     release = Release(
         release_id=release_id,
         settings=settings,

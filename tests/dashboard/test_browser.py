@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Page, Position, expect, sync_playwright
 
 from dashboard.runs_page import ROW_PX
@@ -107,13 +108,14 @@ class Visit:
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.page: Page = context.new_page()
         self.complaints: list[str] = []
-        self.page.on("console", lambda m: self._hear(m.type, m.text))
+        self.page.on("console", lambda m: self._hear(m.type, m.text, m.location["url"]))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
         self.settle("Runs")
 
-    def _hear(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
+    def _hear(self, kind: str, text: str, source: str) -> None:
+        # On a page's own address Streamlit first looks for its server below that address.
+        if kind in ("error", "warning") and "/_stcore/" not in source:
             self.complaints.append(f"{kind}: {text}")
 
     def settle(self, title: str) -> None:
@@ -133,6 +135,16 @@ class Visit:
         self.page.get_by_role("link", name=title).filter(visible=True).click()
         self.settle(title)
 
+    def barriers(self) -> list[str]:
+        """What axe finds serious or critical, with the element."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+
     def shoot(self, name: str) -> None:
         """Keep a picture of the whole page, and hold what every page must keep to."""
         width = self.page.viewport_size["width"] if self.page.viewport_size else 0
@@ -149,7 +161,7 @@ class Visit:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_both_pages_stand(browser: Browser, url: str, theme: str, size: str) -> None:
+def test_every_page_stands(browser: Browser, url: str, theme: str, size: str) -> None:
     SHOTS.mkdir(exist_ok=True)
     width, height = SIZES[size]
     context = browser.new_context(
@@ -157,7 +169,7 @@ def test_both_pages_stand(browser: Browser, url: str, theme: str, size: str) -> 
         color_scheme="dark" if theme == "dark" else "light",
     )
     try:
-        visit = Visit(context, f"{url}/?compare=a1b2c3d4&compare=c3d4e5f6")
+        visit = Visit(context, f"{url}/runs?compare=a1b2c3d4&compare=c3d4e5f6")
         expect(visit.page.get_by_text("What came out differently")).to_be_visible()
         expect(visit.page.locator(".st-key-filters")).to_be_visible()
         assert visit.page.get_by_test_id("stAlert").count() == 0
@@ -170,6 +182,10 @@ def test_both_pages_stand(browser: Browser, url: str, theme: str, size: str) -> 
         visit.still()
         assert visit.page.get_by_test_id("stAlert").count() == 0
         visit.shoot(f"playground-{theme}-{size}")
+        for title in ("Overview", "Costs", "Simulate", "Promote"):
+            visit.open(title)
+            visit.shoot(f"{title.lower()}-{theme}-{size}")
+            assert visit.barriers() == []
         assert visit.complaints == []
     finally:
         context.close()
@@ -179,10 +195,10 @@ def test_the_runs_walk(browser: Browser, url: str) -> None:
     """Filter, reload, choose two runs by name and by tick, come back from the other page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
-        visit = Visit(context, url)
+        visit = Visit(context, f"{url}/runs")
         page = visit.page
         page.get_by_role("button", name="ec2", exact=True).click()
-        page.wait_for_url("**/?on=ec2*")
+        page.wait_for_url("**/runs?on=ec2*")
         page.reload()
         visit.settle("Runs")
         expect(page.get_by_text("simulated · 4 runs")).to_be_visible()
@@ -214,7 +230,7 @@ def test_a_text_named_jpg_is_refused_in_words(browser: Browser, url: str, tmp_pa
     (tmp_path / "notes.jpg").write_text("this is no photo", encoding="utf-8")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
-        visit = Visit(context, url)
+        visit = Visit(context, f"{url}/runs")
         visit.open("Playground")
         visit.page.get_by_role("tab", name="Your own photo").click()
         sent = visit.page.get_by_test_id("stFileUploaderDropzoneInput")

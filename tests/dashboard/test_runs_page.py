@@ -97,7 +97,12 @@ def test_two_runs_side_by_side_from_the_address(open_app: OpenApp, seeded_home: 
     assert list(outcome.columns) == ["figure", "one-instance", "plain-ec2", "change"]
     assert list(outcome["figure"][:3]) == ["test/top1", "cost", "time/billable_s"]
     assert list(settings["setting"]) == ["launcher", "instance type"]
-    assert len(app.get("vega_lite_chart")) == 1 + 3  # the scatter, and a chart for each curve
+    # The scatter, a chart for each curve, phases, cost lines, and a confusion matrix of each run.
+    assert len(app.get("vega_lite_chart")) == 1 + 3 + 2 + 2
+    assert "Top-1 differs by" in words(app)
+    assert sum(app.dataframe[3].value["photos"]) == 120
+    assert set(app.dataframe[4].value["right is"]) == {"one-instance", "plain-ec2"}
+    assert len(app.get("download_button")) == 2
     assert "http://127.0.0.1:5050/#/runs/" in words(app)
     assert app.query_params["compare"] == ["a1b2c3d4", "c3d4e5f6"]
 
@@ -136,3 +141,9 @@ def test_a_damaged_store_is_a_message_with_a_fix(open_app: OpenApp, tmp_path: Pa
     assert not app.exception
     assert "mlflow.db cannot be read" in app.error[0].value
     assert "aside" in app.error[0].value
+
+
+def test_columns_are_chosen_in_the_address(open_app: OpenApp, seeded_home: Path) -> None:
+    app = open_app(seeded_home, columns=["run", "quality"])
+    assert_whole(app)
+    assert app.multiselect(key="columns").value == ["run", "quality"]

@@ -1,0 +1,1 @@
+"""What is live, what ran, and what needs a hand."""

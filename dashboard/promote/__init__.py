@@ -1,0 +1,1 @@
+"""A run goes live, or an earlier release comes back."""

@@ -1,0 +1,1 @@
+"""What serving settings would cost and how they would feel."""
