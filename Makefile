@@ -53,10 +53,11 @@ bench-serving: install
 bench-lambda: install
 	$(BIN)/python benchmarks/front.py
 
-# AWS on this machine beside plain moto; about three minutes.
+# The Runs page with 10,000 runs in a browser, MLflow's UI beside it; about a minute.
 bench-dashboard: install
 	$(BIN)/python -m benchmarks.dashboard
 
+# AWS on this machine beside plain moto; about three minutes.
 bench-localaws: install
 	$(BIN)/python benchmarks/localaws.py
 
