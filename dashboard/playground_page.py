@@ -28,7 +28,6 @@ from experiments.errors import PedigreeError
 
 _TYPES = tuple(suffix.removeprefix(".") for suffix in live.CONTENT_TYPES)
 _MOST_COLUMNS = 10
-_CODE_PX = 380
 _MB = 1024 * 1024
 
 
@@ -190,10 +189,10 @@ def _details(chosen: LiveRelease, photo: Photo, answer: Answer) -> None:
     st.subheader("The call itself", anchor=False)
     names = ("Response", "Request", "Python", "AWS CLI", "Cost")
     response, request, python, cli, cost = st.tabs(names)
-    response.code(response_shown(answer), language="json", height=_CODE_PX)
-    request.code(request_shown(chosen, photo), language="json")
-    python.code(as_python(chosen, photo), language="python")
-    cli.code(as_aws_cli(chosen, photo), language="bash")
+    response.code(response_shown(answer), language="json", wrap_lines=True)
+    request.code(request_shown(chosen, photo), language="json", wrap_lines=True)
+    python.code(as_python(chosen, photo), language="python", wrap_lines=True)
+    cli.code(as_aws_cli(chosen, photo), language="bash", wrap_lines=True)
     with cost:
         _ledger(answer)
 

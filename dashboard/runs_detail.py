@@ -14,7 +14,7 @@ from dashboard.style import theme
 from experiments.comparison import Side, compare
 
 _MOST_CLASSES = 12
-_STEP = alt.Step(26)
+_ROW_PX = 30
 
 
 def detail(sides: Sequence[Side]) -> None:
@@ -49,7 +49,7 @@ def _waterfall(data: pd.DataFrame) -> Any:
             row=alt.Row("run:N", title=None, header=alt.Header(labelOrient="top")),
             tooltip=["run:N", "phase:N", alt.Tooltip("seconds:Q", format=".1f")],
         )
-        .properties(height=_STEP, width=380)
+        .properties(height=_ROW_PX * data["phase"].nunique(), width=380)
     )
 
 
@@ -64,7 +64,7 @@ def _stacked(data: pd.DataFrame) -> Any:
             color=alt.Color("item:N", legend=legend),
             tooltip=["run:N", "item:N", "basis:N", alt.Tooltip("usd:Q", format=".6f")],
         )
-        .properties(height=_STEP)
+        .properties(height=_ROW_PX * 2 + 110)
     )
 
 

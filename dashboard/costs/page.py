@@ -106,7 +106,7 @@ def _bars(frame: pd.DataFrame, by: str) -> Any:
     return bars.encode(
         y=alt.Y(f"{by}:N", sort="-x", axis=label), x=alt.X("usd:Q", title="USD", axis=money),
         yOffset="basis:N", color=color,
-    ).properties(height=alt.Step(24))  # fmt: skip
+    ).properties(height=28 * len(kept) + 60)  # fmt: skip
 
 
 def _reconciled(records: Sequence[RunRecord], now: datetime) -> None:

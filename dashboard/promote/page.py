@@ -71,7 +71,7 @@ def _told(change: Change) -> None:
     else:
         problem(f"{words} ended with code {change.exit_code}", "read below what it says")
     with st.expander("What it says", expanded=change.exit_code != 0):
-        st.code(change.log.strip() or "nothing yet", language=None, height=240)
+        st.code(change.log.strip() or "nothing yet", language=None, wrap_lines=True)
 
 
 def _candidates(cloud: Boto3Cloud, records: Sequence[RunRecord]) -> None:

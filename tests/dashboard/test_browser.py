@@ -174,6 +174,7 @@ def test_every_page_stands(browser: Browser, url: str, theme: str, size: str) ->
         expect(visit.page.locator(".st-key-filters")).to_be_visible()
         assert visit.page.get_by_test_id("stAlert").count() == 0
         visit.shoot(f"runs-{theme}-{size}")
+        assert visit.barriers() == []
         visit.open("Playground")
         photo = visit.page.locator(".st-key-gallery img").nth(2)
         breed = str(photo.get_attribute("alt")).removeprefix("Test photo: ")
@@ -182,6 +183,7 @@ def test_every_page_stands(browser: Browser, url: str, theme: str, size: str) ->
         visit.still()
         assert visit.page.get_by_test_id("stAlert").count() == 0
         visit.shoot(f"playground-{theme}-{size}")
+        assert visit.barriers() == []
         for title in ("Overview", "Costs", "Simulate", "Promote"):
             visit.open(title)
             visit.shoot(f"{title.lower()}-{theme}-{size}")
