@@ -64,7 +64,7 @@ def _stacked(data: pd.DataFrame) -> Any:
             color=alt.Color("item:N", legend=legend),
             tooltip=["run:N", "item:N", "basis:N", alt.Tooltip("usd:Q", format=".6f")],
         )
-        .properties(height=_ROW_PX * 2 + 110)
+        .properties(height=300)
     )
 
 
