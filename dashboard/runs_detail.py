@@ -39,17 +39,19 @@ def detail(sides: Sequence[Side]) -> None:
 
 
 def _waterfall(data: pd.DataFrame) -> Any:
+    legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=320)
     return (
         alt.Chart(data, title="phases, seconds")
-        .mark_bar(height=14)
+        .mark_bar()
         .encode(
             x=alt.X("start:Q", title=None),
             x2="end:Q",
             y=alt.Y("phase:N", title=None, sort=None),
-            row=alt.Row("run:N", title=None, header=alt.Header(labelOrient="top")),
+            yOffset="run:N",
+            color=alt.Color("run:N", legend=legend),
             tooltip=["run:N", "phase:N", alt.Tooltip("seconds:Q", format=".1f")],
         )
-        .properties(height=_ROW_PX * data["phase"].nunique(), width=380)
+        .properties(height=max(300, 2 * _ROW_PX * data["phase"].nunique()))
     )
 
 
