@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -145,14 +145,13 @@ def _serve(space: Workspace, keeper: Processes, items: tuple[Served, ...]) -> li
     return [process for _, process, _ in started]
 
 
-def _until_stopped(processes: list[Process]) -> None:
+def _until_stopped(processes: list[Process]) -> NoReturn:
     from experiments.errors import CloudError
 
-    with suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(0.5)
-            if any(process.poll() is not None for process in processes):
-                raise CloudError("one of the servers ended", fix="read the logs in .pedigree/")
+    while True:
+        time.sleep(0.5)
+        if any(process.poll() is not None for process in processes):
+            raise CloudError("one of the servers ended", fix="read the logs in .pedigree/")
 
 
 @click.command()
@@ -172,8 +171,9 @@ def up() -> int:
                 click.echo("starting ...")
                 processes = _serve(space, keeper, items)
                 pid_file.write_text(str(os.getpid()), encoding="utf-8")
-                _tell_addresses(items, cloud_url)
-                _until_stopped(processes)
+                with suppress(KeyboardInterrupt):  # from the moment that a person is told of it
+                    _tell_addresses(items, cloud_url)
+                    _until_stopped(processes)
             finally:
                 keeper.close(grace_s=_GRACE_S)
     click.echo("\nstopped")
