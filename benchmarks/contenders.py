@@ -49,6 +49,10 @@ class Started:
     content_type: str
 
 
+class NotStarted(Exception):
+    """A server that never gave a good answer, with the end of its log."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contender:
     """One server. `command` gives its arguments and environment for a port; `path` is asked."""
@@ -62,7 +66,10 @@ class Contender:
 
 @contextmanager
 def serving(bench: Bench, contender: Contender) -> Iterator[Started]:
-    """The server on a free port and one core, from its first good answer until the block ends."""
+    """The server on a free port and one core, from its first good answer until the block ends.
+
+    Raises NotStarted.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     command, env = contender.command(bench, port)
@@ -107,7 +114,7 @@ def _await_answer(started: Started, process: subprocess.Popen[bytes], log: Path)
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
     tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    raise SystemExit(f"{started.url} never answered; the end of its log:\n{tail}")
+    raise NotStarted(f"{started.url} never answered; the end of its log:\n{tail}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

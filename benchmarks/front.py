@@ -1,7 +1,8 @@
 """The function's cold start, warm overhead and memory, beside a plain boto3 handler.
 
 Both run under AWS's own runtime client (awslambdaric) against a Runtime API of this script, and ask an
-endpoint of this script that answers at once; its own time is taken off. The two take turns.
+endpoint of this script that answers at once; its own time is taken off. They take turns with a handler
+that does nothing, which shows what the runtime client and this script cost by themselves.
 
     python benchmarks/front.py [--cold 15] [--warm 500]
 """
@@ -46,6 +47,10 @@ def handler(event, context):
         "headers": {"Content-Type": "application/json"},
         "body": answer["Body"].read().decode(),
     }
+"""
+NOTHING = """
+def handler(event, context):
+    return {"statusCode": 200, "body": "{}"}
 """
 EVENT = json.dumps(
     {
@@ -197,9 +202,11 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=500, help="warm calls of each, over all starts")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder_name:
-        naive = Path(folder_name)
-        (naive / "handler.py").write_text(NAIVE, encoding="utf-8")
-        folders = {"pedigree": ROOT / "lambda", "plain boto3": naive}
+        folders = {"pedigree": ROOT / "lambda"}
+        for name, text in {"plain boto3": NAIVE, "nothing": NOTHING}.items():
+            folders[name] = Path(folder_name) / name
+            folders[name].mkdir()
+            (folders[name] / "handler.py").write_text(text, encoding="utf-8")
         runs: dict[str, list[Figures]] = {name: [] for name in folders}
         for _ in range(asked.cold):
             for name, folder in folders.items():

@@ -1,11 +1,12 @@
 """Reading what a leaderboard needs: straight from the database, and MLflow's search_runs beside it.
 
-    python benchmarks/leaderboard.py [--runs 1000,10000,100000] [--repeats 5] [--server]
+    python benchmarks/leaderboard.py [--runs 1000,10000,100000] [--repeats 5] [--server] [--into URI]
 
 Fills fresh sqlite stores (each run: 20 metrics, 16 params, 8 tags) in a temporary folder. The two readers
 take turns; prints the median. search_runs is left out above 10,000 runs, where it takes minutes.
 `--server` reads the 10,000 through `mlflow server` on a free loopback port as well: there the database
-cannot be reached and search_runs over HTTP is the only way.
+cannot be reached and search_runs over HTTP is the only way. `--into postgresql://...` copies the store into
+an empty database and reads it there.
 """
 
 from __future__ import annotations
@@ -79,6 +80,24 @@ def _fill_tags(db: sqlite3.Connection, ids: list[str]) -> None:
         )
 
 
+def copy_into(path: Path, uri: str) -> None:
+    """Copy a filled store into an empty database of MLflow's own tables."""
+    from sqlalchemy import MetaData, create_engine
+
+    Tracker(uri, path.parent).runs(limit=1)
+    source, target = create_engine(f"sqlite:///{path}"), create_engine(uri)
+    tables = MetaData()
+    tables.reflect(target, only=["experiments", "runs", "latest_metrics", "params", "tags"])
+    with source.connect() as read, target.begin() as write:
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in read.execute(table.select()).mappings()]
+            if table.name == "experiments":  # each has its own default one
+                rows = [row for row in rows if row["name"] != "Default"]
+            write.execute(table.insert(), rows)
+    source.dispose()
+    target.dispose()
+
+
 def median_s(
     read: Callable[[], list[RunRecord] | None], repeats: int, expected: int
 ) -> tuple[float, float]:
@@ -130,12 +149,14 @@ def _await(url: str) -> None:
     raise SystemExit("the MLflow server did not start in two minutes")
 
 
-def measure(runs: int, repeats: int, *, server: bool) -> None:
+def measure(runs: int, repeats: int, *, server: bool, into: str) -> None:
     """Fill a store, read it both ways, print one line."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "mlflow.db"
         fill(path, runs)
-        uri = f"sqlite:///{path}"
+        if into:
+            copy_into(path, into)
+        uri = into or f"sqlite:///{path}"
         direct, worked = median_s(lambda: sql.read_runs(uri), repeats, runs)
         records = sql.read_runs(uri) or []
         start = time.perf_counter()
@@ -159,9 +180,12 @@ def main() -> None:
     parser.add_argument("--runs", default="1000,10000,30000,100000")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--server", action="store_true")
+    parser.add_argument(
+        "--into", default="", help="An empty database to measure instead of sqlite."
+    )
     given = parser.parse_args()
     for runs in given.runs.split(","):
-        measure(int(runs), given.repeats, server=given.server)
+        measure(int(runs), given.repeats, server=given.server, into=given.into)
 
 
 if __name__ == "__main__":

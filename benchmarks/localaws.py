@@ -230,6 +230,17 @@ def small_calls(servers: list[Running]) -> None:
             print(f"{call}, {_AT_ONCE} at once{'':<6} {name:<9} {rate:6.0f} /s")
 
 
+def invoke_overhead(url: str) -> None:
+    """Print what localaws itself takes for a warm Invoke of a handler that does nothing."""
+    with urllib.request.urlopen(f"{url}/_localaws/requests") as answer:  # noqa: S310
+        asked = json.load(answer)
+    took = [one["duration_ms"] for one in asked if one["operation"] == "Invoke"][5:]
+    late = statistics.quantiles(took, n=100)[98]
+    print(
+        f"Lambda Invoke, within localaws      p50 {statistics.median(took):6.2f} ms   p99 {late:6.2f} ms"
+    )
+
+
 def idle_use(servers: list[Running]) -> None:
     """Print the processor share and the memory of servers that nobody asks."""
     before = {server.name: cpu_s(server.process.pid) for server in servers}
@@ -249,6 +260,7 @@ def main() -> None:
             for server in servers:
                 furnish(server.url)
             small_calls(servers)
+            invoke_overhead(servers[0].url)
             idle_use(servers)
         finally:
             for server in servers:

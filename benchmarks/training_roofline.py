@@ -3,9 +3,9 @@
     python -m benchmarks.training_roofline peak THREADS             best matrix products
     python -m benchmarks.training_roofline pass DATA WEIGHTS BACKBONE ENGINE PHOTOS THREADS
 
-`peak` prints, for each precision, the most floating (or integer) operations a second of a matrix
-product by torch and by OpenVINO. `pass` waits for a line on its input, then makes a feature pass
-over that many photos and prints its speed, decoding included and set-up not.
+`peak` prints, for each precision that the processor has, the most floating (or integer) operations
+a second of a matrix product by torch and by OpenVINO. `pass` waits for a line on its input, then
+makes a feature pass over that many photos and prints its speed, decoding included and set-up not.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.training_passes import engines_here
 from training.backbones import load_backbone
 from training.config import TrainConfig
 from training.engines.choose import Bench, choose_engine
+from training.engines.engine import HINTS
 from training.features.cache import CacheKey, FeatureCache
 from training.features.feature_pass import FeaturePass, Lens
 from training.features.survey import Survey, survey_photos
 from training.hosts.cluster import Cluster
 from training.manifest import list_photos
 
-SIDE = 2048
+SIDES = (256, 512, 1024, 2048)
+"""Of the square products; which of them is the fastest depends on the caches."""
 LAYERS = 6
 
 
-def best_rate(call: Callable[[], Any], operations: float, seconds: float = 1.5) -> float:
+def best_rate(call: Callable[[], Any], operations: float, seconds: float = 1.0) -> float:
     """Operations a second of the fastest call within the time."""
     call()
     best, end = float("inf"), time.perf_counter() + seconds
@@ -47,44 +50,47 @@ def best_rate(call: Callable[[], Any], operations: float, seconds: float = 1.5) 
     return operations / best
 
 
-def torch_peaks() -> dict[str, float]:
+def torch_peaks(side: int) -> dict[str, float]:
     """Square products in torch: float32, bfloat16, int8."""
     found: dict[str, float] = {}
+    operations = 2.0 * side**3
     for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
-        left, right = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
-        found[name] = best_rate(lambda a=left, b=right: a @ b, 2.0 * SIDE**3)  # type: ignore[misc]
-    left, right = (torch.randint(-8, 8, (SIDE, SIDE), dtype=torch.int8) for _ in range(2))
-    found["int8"] = best_rate(lambda: torch._int_mm(left, right), 2.0 * SIDE**3)
+        if name not in engines_here():
+            continue
+        left, right = (torch.randn(side, side).to(dtype) for _ in range(2))
+        found[name] = best_rate(lambda a=left, b=right: a @ b, operations)  # type: ignore[misc]
+    left, right = (torch.randint(-8, 8, (side, side), dtype=torch.int8) for _ in range(2))
+    found["int8"] = best_rate(lambda: torch._int_mm(left, right), operations)
     return found
 
 
-def openvino_peaks(threads: int) -> dict[str, float]:
+def openvino_peaks(side: int, threads: int) -> dict[str, float]:
     """A chain of square products in OpenVINO; in int8 with one requantization between two."""
     import openvino as ov
 
     found: dict[str, float] = {}
-    inputs = np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float32)
-    for name, hint in (("f32", "f32"), ("bf16", "bf16"), ("int8", "f32")):
+    inputs = np.random.default_rng(0).normal(size=(side, side)).astype(np.float32)
+    for name in engines_here():
         compiled = ov.Core().compile_model(
-            _chain(quantize=name == "int8"),
+            _chain(side, quantize=name == "int8"),
             "CPU",
-            {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": str(threads),
+            {"INFERENCE_PRECISION_HINT": HINTS[name], "INFERENCE_NUM_THREADS": str(threads),
              "NUM_STREAMS": "1"},
         )  # fmt: skip
         request = compiled.create_infer_request()
         found[name] = best_rate(
             lambda r=request: r.infer({0: inputs}, share_inputs=True),  # type: ignore[misc]
-            2.0 * SIDE**3 * LAYERS,
+            2.0 * side**3 * LAYERS,
         )
     return found
 
 
-def _chain(*, quantize: bool) -> Any:
+def _chain(side: int, *, quantize: bool) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
     rng = np.random.default_rng(1)
-    parameter: Any = ops.parameter([SIDE, SIDE], np.float32)
+    parameter: Any = ops.parameter([side, side], np.float32)
     value = parameter
 
     def limited(node: Any, low: float, high: float, levels: int) -> Any:
@@ -92,7 +98,7 @@ def _chain(*, quantize: bool) -> Any:
         return ops.fake_quantize(node, *ends, levels)
 
     for _ in range(LAYERS):
-        weight: Any = ops.constant(rng.normal(size=(SIDE, SIDE)).astype(np.float32) / SIDE**0.5)
+        weight: Any = ops.constant(rng.normal(size=(side, side)).astype(np.float32) / side**0.5)
         if quantize:
             value, weight = limited(value, 0.0, 4.0, 256), limited(weight, -0.1, 0.1, 255)
         value = ops.relu(ops.matmul(value, weight, False, True))
@@ -176,9 +182,9 @@ def main(argv: list[str]) -> None:
     if argv[0] == "peak":
         threads = int(argv[1])
         torch.set_num_threads(threads)
-        by_torch, by_openvino = torch_peaks(), openvino_peaks(threads)
-        print(json.dumps({k: max(by_torch[k], by_openvino[k]) for k in by_torch}))
-        print(json.dumps({"torch": by_torch, "openvino": by_openvino}), file=sys.stderr)
+        rates = [torch_peaks(side) for side in SIDES]
+        rates += [openvino_peaks(side, threads) for side in SIDES]
+        print(json.dumps({name: max(one[name] for one in rates) for name in rates[0]}))
         return
     torch.set_num_threads(1)
     _, data, weights, backbone, engine, photos, threads_ = argv

@@ -90,7 +90,12 @@ def test_photo(data: Path) -> Path:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="An ImageFolder; else dogs are drawn."
 )
-def demo(data: Path | None) -> int:
+@click.option(
+    "--enforce-iam",
+    is_flag=True,
+    help="Refuse what a role's policies do not allow, to this command too.",
+)
+def demo(data: Path | None, enforce_iam: bool) -> int:
     """Train three ways, compare, promote the best, and ask it about a photograph.
 
     Needs no account: AWS is this machine. Takes a few minutes.
@@ -103,10 +108,15 @@ def demo(data: Path | None) -> int:
             checked = _check(data if data is not None else draw(space))
         with contextlib.ExitStack() as stack:
             with watch.step("AWS on this machine"):
-                url = stack.enter_context(local_cloud.running(space.cloud_state))
+                url = stack.enter_context(
+                    local_cloud.running(space.cloud_state, enforce_iam=enforce_iam)
+                )
                 click.echo(f"answers at {url}")
             space.remember_data(checked.data.root)
-            code = _train_and_promote(space, checked, watch)
+            cloud = space.open_cloud("local", checked.spec.region)
+            if enforce_iam:
+                cloud = _as_operator(cloud)
+            code = _train_and_promote(space, cloud, checked, watch)
     watch.tell()
     if code == 0:
         click.echo(
@@ -127,10 +137,20 @@ def _check(folder: Path) -> Checked:
     return checked
 
 
-def _train_and_promote(space: Workspace, checked: Checked, watch: Stopwatch) -> int:
+def _as_operator(owner: Boto3Cloud) -> Boto3Cloud:
+    from cli.operator import ROLE, take_operator
+
+    cloud = take_operator(owner)
+    click.echo(f"IAM is enforced; from here on this command is the role {ROLE}")
+    return cloud
+
+
+def _train_and_promote(
+    space: Workspace, cloud: Boto3Cloud, checked: Checked, watch: Stopwatch
+) -> int:
     from cli import show
 
-    cloud, tracker = space.open_cloud("local", checked.spec.region), space.open_tracker()
+    tracker = space.open_tracker()
     with watch.step("Data, code and weights into the private bucket"):
         plans = prepared_plans(checked, cloud, tracker, space, click.echo)
     records = []

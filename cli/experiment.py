@@ -49,15 +49,10 @@ def check_experiment(spec_path: Path, data: Path | None, *, trials: int | None =
 
 def history(tracker: Tracker, cloud: Boto3Cloud) -> tuple[RunRecord, ...]:
     """Settled runs whose costs are of the kind this cloud makes: simulated never predicts AWS."""
-    from experiments.records import Basis, RunStatus
+    from experiments.forecast.foresee import usable
     from experiments.tracking.sql import FORECAST, board
 
-    simulated = cloud.basis is Basis.SIMULATED
-    return tuple(
-        run
-        for run in board(tracker, columns=FORECAST)
-        if run.status is RunStatus.SUCCEEDED and (run.cost_basis is Basis.SIMULATED) == simulated
-    )
+    return usable(board(tracker, columns=FORECAST), cloud.basis)
 
 
 def _plans(checked: Checked, made_of: Ingredients) -> tuple[LaunchPlan, ...]:

@@ -18,9 +18,9 @@ def find_log(space: Workspace, word: str) -> RunLog:
 
     logs = list(reversed(all_logs(space.run_logs)))
     for log in logs:
-        if word in (log.run_id, log.intent().plan.run_name):
+        if word in (log.run_id, log.run_name):
             return log
-    shown = ", ".join(f"{log.intent().plan.run_name} ({log.run_id})" for log in logs[:8])
+    shown = ", ".join(f"{log.run_name or '?'} ({log.run_id})" for log in logs[:8])
     raise RunError(
         f"no run {word!r} was launched from this folder",
         fix=f"name one of: {shown or 'none yet'}; or go to the folder it was launched from",

@@ -118,11 +118,7 @@ def start(
                 f"AWS on this machine runs already, at speed {found.get('speed', 1.0):g}",
                 fix="stop it with `pedigree cloud down`, then start it again",
             )
-        if enforce_iam and not found.get("enforce_iam", False):
-            raise BusyError(
-                "AWS on this machine runs already, and does not enforce IAM",
-                fix="stop it with `pedigree cloud down`, then start it again",
-            )
+        _require_enforcement(found, enforce_iam)
         return str(found["url"])
     state.mkdir(parents=True, exist_ok=True)
     with (state / "server.log").open("ab") as log:
@@ -134,6 +130,14 @@ def start(
             start_new_session=True,
         )
     return _await_start(server, state, port or port_wanted())
+
+
+def _require_enforcement(found: dict[str, Any], enforce_iam: bool) -> None:
+    if enforce_iam and not found.get("enforce_iam", False):
+        raise BusyError(
+            "AWS on this machine runs already, and does not enforce IAM",
+            fix="stop it with `pedigree cloud down`, then start it again",
+        )
 
 
 def _await_start(server: subprocess.Popen[bytes], state: Path, port: int) -> str:
@@ -205,13 +209,15 @@ def stop(state: Path) -> bool:
 
 
 @contextlib.contextmanager
-def running(state: Path) -> Iterator[str]:
+def running(state: Path, *, enforce_iam: bool = False) -> Iterator[str]:
     """localaws for the length of a block: one that was up stays up, one started here is stopped.
 
-    If this process is killed, a reaper outside it ends the server.
+    If this process is killed, a reaper outside it ends the server. Raises BusyError when one is up
+    without the enforcement of IAM that is asked for.
     """
     found = address(state)
     if found is not None:
+        _require_enforcement(found, enforce_iam)
         yield str(found["url"])
         return
     from localaws.hosts.processes import Processes
@@ -225,17 +231,21 @@ def running(state: Path) -> Iterator[str]:
                 log.write(f"{line}\n")
                 log.flush()
 
-            yield start_kept(keeper, state, keep)
+            yield start_kept(keeper, state, keep, enforce_iam=enforce_iam)
             keeper.close(grace_s=_STOP_S)
     finally:
         keeper.close(grace_s=_STOP_S)
 
 
-def start_kept(keeper: Any, state: Path, keep: Any) -> str:
+def start_kept(keeper: Any, state: Path, keep: Any, *, enforce_iam: bool = False) -> str:
     """Start localaws under `keeper`, which ends it whatever happens to this process."""
     port = port_wanted()
     server = keeper.spawn(
-        command(state, port), env=passed_on(), cwd=Path.cwd(), on_line=keep, keep_children=False
+        command(state, port, enforce_iam=enforce_iam),
+        env=passed_on(),
+        cwd=Path.cwd(),
+        on_line=keep,
+        keep_children=False,
     )
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:

@@ -34,6 +34,7 @@ COMMANDS = {
     "init": "cli.init:init",
     "image": "cli.image:image",
     "invoke": "cli.invoke:invoke",
+    "load": "cli.load:load",
     "drift": "cli.drift:drift",
     "up": "cli.up:up",
     "down": "cli.up:down",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.foresight import foresight_options, tell_foresight
+from cli.own_rate import own_rate_option
 from cli.promote_options import promote_options
 from cli.workspace import Workspace, cloud_option, json_option
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     "--stage", default="prod", show_default=True, help="A second set of them, for trials."
 )
 @promote_options
+@own_rate_option
 @foresight_options
 @click.option(
     "--photo", type=click.Path(path_type=Path), help="Try the release with this photo too."
@@ -56,6 +58,7 @@ def promote(
     """
     from cli import promote_options as read
     from cli import serving
+    from cli.own_rate import book_with
 
     rule, demands, rollout = read.rule(options), read.demands(options), read.rollout(options)
     golden = serving.golden_photo(photo)
@@ -65,7 +68,10 @@ def promote(
     app = app or record.params.get("launch/app", "pedigree")
     settings = read.settings(options, app=app, stage=stage)
     tell_foresight(settings, options, cloud.region)
-    proposal = serving.propose_run(cloud, record, settings, demands=demands, rollout=rollout)
+    book = book_with(options, cloud.region)
+    proposal = serving.propose_run(
+        cloud, record, settings, book=book, demands=demands, rollout=rollout
+    )
     return carry_out(
         cloud, tracker, proposal, golden=golden, dry_run=dry_run, yes=yes, as_json=as_json
     )

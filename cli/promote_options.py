@@ -58,6 +58,12 @@ _GATES = (
     ),
 )
 _SERVING = (
+    click.option(
+        "--endpoint-kind",
+        type=click.Choice(["real-time", "serverless"]),
+        help="real-time: instances, paid by the hour. serverless: paid by the request, cold after a"
+        " pause, no canary. The price gate says what the other kind would cost.  [default: real-time]",
+    ),
     click.option("--instance-type", help="Of the endpoint.  [default: ml.m5.large]"),
     click.option(
         "--min-instances",
@@ -115,8 +121,7 @@ _SERVING = (
     click.option(
         "--serverless-memory-mb",
         type=int,
-        help="Make the endpoint serverless with this memory: paid by the request, cold after a"
-        " pause, no canary.  [default: instances]",
+        help="Of a serverless endpoint, and makes it one.  [default: 2048]",
     ),
     click.option("--serverless-concurrency", type=int, help="Its most requests at once."),
 )
@@ -185,7 +190,17 @@ def demands(options: Mapping[str, Any]) -> Demands:
 
 def settings(options: Mapping[str, Any], *, app: str, stage: str) -> ServingSettings:
     """How the model is served. Raises SpecError."""
-    from deployment.settings import ServingSettings
+    from deployment.settings import SERVERLESS_MB, ServingSettings
+    from experiments.errors import SpecError
+
+    kind, memory_mb = options.get("endpoint_kind"), options.get("serverless_memory_mb")
+    if kind == "real-time" and memory_mb:
+        raise SpecError(
+            "a real-time endpoint has no --serverless-memory-mb",
+            fix="leave one of the two out",
+        )
+    if kind == "serverless":
+        options = {**options, "serverless_memory_mb": memory_mb or SERVERLESS_MB}
 
     names = (
         "instance_type",

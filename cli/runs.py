@@ -23,7 +23,9 @@ _PREDICTIONS = "predictions.jsonl"
 def _write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     out = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
     out.writeheader()
-    out.writerows(rows)
+    for row in rows:
+        lists = {k: "; ".join(v) for k, v in row.items() if isinstance(v, list)}
+        out.writerow({**row, **lists})
 
 
 @click.command()

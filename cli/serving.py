@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deployment.smoke import GoldenPhoto
     from deployment.store import ReleaseRecord
     from experiments.aws import Boto3Cloud
+    from experiments.prices import PriceBook
     from experiments.records import RunRecord
     from experiments.tracking import Tracker
 
@@ -101,23 +102,17 @@ def propose_run(
     record: RunRecord,
     settings: ServingSettings,
     *,
+    book: PriceBook | None = None,
     demands: Demands | None = None,
     rollout: Rollout | None = None,
 ) -> Proposal:
-    """Pass a run's model through the gates, and say what making it live would do. Changes nothing."""
-    from deployment.gates.checklist import Demands, Examiner
-    from deployment.gates.trial import serve
-    from deployment.monthly import Requests
-    from deployment.plan.release_plan import ASSUMED_MS
-    from deployment.promote import prepare, propose
+    """As `deployment.promote.propose_run`, at the newest prices and this moment."""
+    from deployment.promote import propose_run as propose
     from experiments.prices import latest_book
 
-    book = latest_book()
-    examiner = Examiner(cloud=cloud, book=book, trial=serve, demands=demands or Demands())
-    prepared = prepare(cloud, record, settings, now=datetime.now(tz=UTC), examiner=examiner)
-    traffic = examiner.demands.traffic
-    requests = Requests(per_month=traffic.per_month, billed_ms=ASSUMED_MS)
-    return propose(cloud, prepared, book=book, rollout=rollout, requests=requests)
+    prices = book or latest_book()
+    now = datetime.now(tz=UTC)
+    return propose(cloud, record, settings, book=prices, now=now, demands=demands, rollout=rollout)
 
 
 def means(cloud: Boto3Cloud, *, golden: GoldenPhoto | None, say: Callable[[str], None]) -> Means:
@@ -156,6 +151,7 @@ def apply(
 def show_proposal(proposal: Proposal) -> None:
     """The steps with their reasons, and the monthly price before and after."""
     from cli import show
+    from deployment.plan.told import diff_lines, month_lines
     from experiments.cost import money
 
     plan, out = proposal.plan, show.console()
@@ -166,16 +162,12 @@ def show_proposal(proposal: Proposal) -> None:
         out.print(f"  gate {gate.name}: {mark}: {evidence}", highlight=False)
     if not plan.steps:
         out.print("  nothing to do in AWS: everything is as it should be")
-    for number, step in enumerate(plan.steps, start=1):
-        out.print(f"  {number:>2}. {step.title}: {step.why}", highlight=False)
-    for name, month in (("before", plan.before), ("after", plan.after)):
-        if month is None:
-            continue
-        low, high = month.at_min.total_usd, month.at_max.total_usd
-        basis = month.at_min.basis.value
-        out.print(f"  a month {name}: {money(low)} at the least, {money(high)} at most ({basis})")
-    for line in plan.after.at_min.lines:
-        out.print(f"    {line.item}: {money(line.usd)}", highlight=False)
+    for number, line in enumerate(diff_lines(plan), start=1):
+        out.print(f"  {number:>2}. {line}", highlight=False)
+    out.print(f"  a month in USD, before and after ({plan.after.at_min.basis.value}):")
+    for cost in month_lines(plan.before, plan.after):
+        prices = f"{money(cost.before_usd)} -> {money(cost.after_usd)}"
+        out.print(f"    {cost.item}: {prices}", highlight=False)
     out.print(f"    not counted: {'; '.join(plan.after.at_min.not_counted)}", highlight=False)
     for note in plan.notes:
         out.print(f"  note: {note}", highlight=False)

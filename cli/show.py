@@ -118,7 +118,7 @@ def leaderboard_table(rows: Sequence[Row]) -> None:
             f"{row.rank}{' *' if row.best_value else ''}",
             row.name,
             row.where,
-            row.status if row.quality is not None else f"{row.status}: {row.reason}"[:60],
+            _how_it_ended(row),
             "-" if row.quality is None else f"{row.quality:.1%}",
             f"{money(row.cost_usd)} {row.cost_basis}".strip(),
             seconds(row.billable_s),
@@ -127,6 +127,13 @@ def leaderboard_table(rows: Sequence[Row]) -> None:
 
     columns = (">#", "run", "where", "status", ">test top-1", ">cost", ">billable", "id")
     table("Runs (* no other run is both better and cheaper)", columns, [cells(row) for row in rows])
+
+
+def _how_it_ended(row: Row) -> str:
+    if row.quality is None:
+        return f"{row.status}: {row.reason}"[:60]
+    many = len(row.warnings)
+    return row.status + (f", {many} warning{'s' if many > 1 else ''}" if many else "")
 
 
 def launch_plan(plan: LaunchPlan) -> None:

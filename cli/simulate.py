@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.own_rate import own_rate_option
 from cli.workspace import DEFAULT_REGION, cloud_option, json_option
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def question_options(command: _F) -> _F:
 @click.option("--price", multiple=True, metavar="NAME=USD", help="What the price book has not.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="The timeline.")
 @click.option("--chart", type=click.Path(path_type=Path), help="A .html or .png file.")
+@own_rate_option
 @cloud_option
 @json_option
 def simulate(**given: Any) -> int:
@@ -137,8 +139,8 @@ def _write(found: Study, advice: Recommendation | None, given: dict[str, Any]) -
 
 
 def _asked(given: dict[str, Any]) -> tuple[Question, Market, Goal]:
+    from cli.own_rate import book_with
     from cli.simulation_inputs import read_traffic
-    from experiments.prices import latest_book
     from simulator import Market, Question, parse_goal
     from simulator.traffic import DAY_S, Steps, Trace
 
@@ -157,7 +159,7 @@ def _asked(given: dict[str, Any]) -> tuple[Question, Market, Goal]:
         warm_up_s=warm_up_s,
     )
     prices = {name: _number(text, Decimal) for name, text in map(_pair, given["price"])}
-    market = Market(book=latest_book(), region=given["region"], prices=prices)
+    market = Market(book=book_with(given, given["region"]), region=given["region"], prices=prices)
     goal = parse_goal(given["slo"], max_refused=given["max_429"], max_failed=given["max_5xx"])
     return question, market, goal
 

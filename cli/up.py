@@ -28,7 +28,7 @@ _MLFLOW_PORT = 5050
 _DASHBOARD_PORT = 8501
 _READY_S = 60.0
 _GRACE_S = 15.0
-_APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
+_APP = Path(__file__).resolve().parent.parent / "dashboard" / "serve.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +66,15 @@ def _port(setting: str, default: int) -> int:
     return int(text)
 
 
-def mlflow_ui(space: Workspace, port: int) -> Served:
-    """MLflow's own UI on this workspace's store; its job runner is off, which saves 244 MB."""
-    from experiments.tracking import default_uri
-
+def mlflow_ui(space: Workspace, uri: str, port: int) -> Served:
+    """MLflow's own UI on a database; its job runner is off, which saves 244 MB."""
     return Served(
         name="MLflow UI",
         url=f"http://127.0.0.1:{port}",
         health="/health",
         argv=(
             sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port),
-            "--workers", "1", "--backend-store-uri", default_uri(space.root),
+            "--workers", "1", "--backend-store-uri", uri,
         ),
         env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         cwd=space.root,
@@ -163,7 +161,7 @@ def up() -> int:
     space = Workspace.here()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _only_one(space) as pid_file:
-        items = _planned(space)
+        items = planned(space)
         space.open_tracker().runs(limit=1)  # a fresh store is made once, before anybody serves it
         with local_cloud.running(space.cloud_state) as cloud_url:
             keeper = Processes(space.state / "up")
@@ -180,12 +178,18 @@ def up() -> int:
     return 0
 
 
-def _planned(space: Workspace) -> tuple[Served, ...]:
+def planned(space: Workspace) -> tuple[Served, ...]:
+    """What is to be served, each on a port that is free."""
+    from experiments.tracking.stores import default_uri, is_database
+
     mlflow_port = _port("PEDIGREE_MLFLOW_PORT", _MLFLOW_PORT)
     dashboard_port = _port("PEDIGREE_DASHBOARD_PORT", _DASHBOARD_PORT)
     _refuse_busy("MLflow UI", mlflow_port, "PEDIGREE_MLFLOW_PORT")
     _refuse_busy("dashboard", dashboard_port, "PEDIGREE_DASHBOARD_PORT")
-    mlflow = mlflow_ui(space, mlflow_port)
+    uri = default_uri(space.root)
+    if not is_database(uri):  # a server has its own pages; those of an ARN are behind a sign-in
+        return (dashboard(space, dashboard_port, uri if uri.startswith("http") else ""),)
+    mlflow = mlflow_ui(space, uri, mlflow_port)
     return mlflow, dashboard(space, dashboard_port, mlflow.url)
 
 
@@ -193,7 +197,7 @@ def _tell_addresses(items: tuple[Served, ...], cloud_url: str) -> None:
     addresses = [(item.name, item.url) for item in items] + [("AWS on this machine", cloud_url)]
     for name, url in addresses:
         click.echo(f"{name:<20} {url}")
-    click.echo("Ctrl-C stops all three; what is live stays on disk")
+    click.echo("Ctrl-C stops all of it; what is live stays on disk")
 
 
 def _lock(space: Workspace) -> BaseFileLock:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import formats
 from experiments.errors import PedigreeError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -65,6 +66,16 @@ def _has_login() -> bool:
         return False
 
 
+def show_who() -> None:
+    """Who is logged in, what they may do, and the way out; nothing where nobody logs in."""
+    if not (_has_login() and st.user.is_logged_in):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="logged_in"):
+        what = "may look and act" if is_operator() else "may look"
+        st.caption(f"{formats.plain(who())} {what}.", width="content")
+        st.button("Log out", on_click=st.logout, type="tertiary")
+
+
 def who() -> str:
     """The e-mail of who is logged in, else `local`."""
     if _has_login() and st.user.is_logged_in:
@@ -83,6 +94,15 @@ def is_operator() -> bool:
     """`may_act` for whoever looks at the page now."""
     public = must_ask(st.get_option("server.address"))
     return may_act(who(), os.environ.get("PEDIGREE_OPERATORS", ""), public=public)
+
+
+def require_operator() -> None:
+    """Raises PedigreeError unless `is_operator`: a disabled button alone holds nobody off."""
+    if not is_operator():
+        raise PedigreeError(
+            "this needs the operator role",
+            fix="log in as one of PEDIGREE_OPERATORS, or work at the machine itself",
+        )
 
 
 def audit(

@@ -1,4 +1,4 @@
-"""The dashboard: `streamlit run dashboard/app.py` from the repository's folder."""
+"""The dashboard's pages in their frame; `serve.py` beside it serves them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,10 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from dashboard.access import admit  # noqa: E402
+from dashboard.access import admit, show_who  # noqa: E402
 from dashboard.border import page_border  # noqa: E402
+from dashboard.pages import PAGES  # noqa: E402
 from dashboard.style import logo, style, theme  # noqa: E402
-
-_PAGES = (
-    ("overview/page.py", "Overview", ":material/home:"),
-    ("runs_page.py", "Runs", ":material/leaderboard:"),
-    ("costs/page.py", "Costs", ":material/payments:"),
-    ("simulate/page.py", "Simulate", ":material/timeline:"),
-    ("promote/page.py", "Promote", ":material/rocket_launch:"),
-    ("playground_page.py", "Playground", ":material/pets:"),
-)
 
 
 def main() -> None:
@@ -44,13 +36,14 @@ def main() -> None:
 def _pages() -> None:
     pages = [
         st.Page(path, title=title, icon=icon, url_path=title.lower(), default=title == "Overview")
-        for path, title, icon in _PAGES
+        for path, title, icon in PAGES
     ]
     page = st.navigation(pages, position="top")
     with st.container(horizontal=True, gap="xsmall", key="phone_pages"):
         for each in pages:
             st.page_link(each, width="content")
     page.run()
+    show_who()
 
 
 main()

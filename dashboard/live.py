@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import sources
 from dashboard.records import LiveRelease, Photo
-from deployment.invoke import MAX_IMAGE_BYTES, Answer, invoke
-from deployment.monthly import Standing, standing_usd_per_hour
-from deployment.settings import VARIANT, ServingSettings
-from deployment.store import ReleaseStore
+from deployment.gates.trial import Reply, serve, vcpus
+from deployment.invoke import MAX_IMAGE_BYTES, Answer, Way, invoke, standing
+from deployment.release import ReleaseStatus
+from deployment.rival import ask_archive
+from deployment.settings import VARIANT
+from deployment.state.observe import function_url
+from deployment.store import ReleaseRecord, ReleaseStore
+from deployment.straight import ask_endpoint
 from experiments.aws import Boto3Cloud, is_code
-from experiments.errors import CloudError, DataError, PriceError
+from experiments.errors import CloudError, DataError
 from experiments.foundation import Foundation
 from experiments.prices import latest_book
 
@@ -27,6 +30,7 @@ CONTENT_TYPES = {
 }
 _LIVE_TTL_S = 5
 _PHOTOS_TTL_S = 15
+_RIVALS_TTL_S = 15
 _RELEASES = "releases/"
 
 
@@ -36,11 +40,42 @@ def releases() -> tuple[LiveRelease, ...]:
     return _releases(str(cloud.address.endpoint_url), cloud)
 
 
-def ask(live: LiveRelease, photo: Photo) -> Answer:
-    """Send the photo through the function in front of the endpoint. Raises as `invoke` does."""
+def ask(live: LiveRelease, photo: Photo, way: Way) -> Answer:
+    """Send the photo through the function, or to the endpoint itself. Raises as `invoke` does."""
+    cloud, settings = sources.open_cloud(), live.settings
+    call = invoke if way is Way.LAMBDA else ask_endpoint
+    # Made before the clock starts: it takes longer than the call.
+    cloud.client("lambda" if way is Way.LAMBDA else "sagemaker-runtime")
+    return call(cloud, settings, photo.data, photo.content_type, book=latest_book())
+
+
+def rivals(live: LiveRelease) -> tuple[ReleaseRecord, ...]:
+    """The releases beside the live one that have an archive, newest first. Raises CloudError."""
     cloud = sources.open_cloud()
-    cloud.client("lambda")  # made before the clock starts: it takes longer than the call
-    return invoke(cloud, live.settings, photo.data, photo.content_type, book=latest_book())
+    return _rivals(
+        str(cloud.address.endpoint_url), live.settings.name, live.release.release_id, cloud
+    )
+
+
+@st.cache_resource(ttl=_RIVALS_TTL_S, show_spinner=False, max_entries=8)
+def _rivals(url: str, name: str, live_id: str, _cloud: Boto3Cloud) -> tuple[ReleaseRecord, ...]:
+    records = ReleaseStore(cloud=_cloud, name=name).records()
+    there = [
+        record
+        for record in records
+        if record.status is not ReleaseStatus.PLANNED and record.release.release_id != live_id
+    ]
+    return tuple(sorted(there, key=lambda r: r.release.created_at, reverse=True))
+
+
+def ask_rival(record: ReleaseRecord, photo: Photo) -> Reply:
+    """A release that is not live, served on this machine for one question. See `ask_archive`."""
+    store = ReleaseStore(cloud=sources.open_cloud(), name=record.release.settings.name)
+    settings = record.release.settings
+    cores = 1 if settings.is_serverless else vcpus(settings.instance_type)
+    return ask_archive(
+        store, record.release, photo.data, photo.content_type, trial=serve, cores=cores
+    )
 
 
 @st.cache_resource(ttl=_LIVE_TTL_S, show_spinner=False, max_entries=4)
@@ -80,10 +115,13 @@ def _live(cloud: Boto3Cloud, name: str) -> LiveRelease | None:
         since=record.updated_at,
         endpoint_status=status,
         instances=instances,
-        standing_usd_per_h=_standing_usd_per_h(record.release.settings, cloud.region),
+        standing_usd_per_h=standing(cloud, record.release.settings, latest_book()),
         basis=cloud.basis,
         region=cloud.region,
         cloud_url=cloud.address.endpoint_url,
+        function_url=str(
+            (function_url(cloud, record.release.settings) or {}).get("FunctionUrl", "")
+        ),
     )
 
 
@@ -100,29 +138,18 @@ def _endpoint(cloud: Boto3Cloud, name: str) -> tuple[str, int | None]:
     return str(answer["EndpointStatus"]), count
 
 
-def _standing_usd_per_h(settings: ServingSettings, region: str) -> Decimal | None:
-    there = Standing(
-        instance_type=settings.instance_type,
-        min_instances=settings.min_instances,
-        max_instances=settings.max_instances,
-        provisioned_concurrency=settings.provisioned_concurrency,
-        memory_mb=settings.memory_mb,
-        stored_bytes=0,
-    )
+def photo_folder() -> Path:
+    """The test split of the photos that were last trained on, else of the demo's own."""
+    state = sources.home() / ".pedigree"
     try:
-        return standing_usd_per_hour(there, region=region, book=latest_book())
-    except PriceError:
-        return None
+        return Path((state / "last-data").read_text(encoding="utf-8")) / "test"
+    except (OSError, ValueError):
+        return state / "demo-data" / "test"
 
 
 def test_photos() -> Mapping[str, tuple[Path, ...]]:
-    """The photos of the test split that was last trained on, by class; empty if there are none."""
-    state = sources.home() / ".pedigree"
-    try:
-        data = Path((state / "last-data").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        data = state / "demo-data"
-    return _photos(data / "test")
+    """The photos of the test split, by class; empty if there are none."""
+    return _photos(photo_folder())
 
 
 @st.cache_resource(ttl=_PHOTOS_TTL_S, show_spinner=False, max_entries=4)

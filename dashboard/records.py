@@ -27,6 +27,7 @@ class LiveRelease:
 
     `instances` is how many run; None where AWS does not say. `standing_usd_per_h` is paid whether
     asked or not; None where the book has no price. `cloud_url` is None for AWS itself.
+    `function_url` is the function's own address, or empty.
     """
 
     release: Release
@@ -37,6 +38,7 @@ class LiveRelease:
     basis: Basis
     region: str
     cloud_url: str | None
+    function_url: str = ""
 
     @property
     def settings(self) -> ServingSettings:

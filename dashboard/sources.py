@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -18,14 +20,15 @@ import streamlit as st
 from experiments.aws import Address, Boto3Cloud
 from experiments.comparison import Side, read_bill
 from experiments.errors import CloudError
+from experiments.forecast.foresee import usable
 from experiments.intervals import read_answers
-from experiments.records import RunRecord
+from experiments.records import Basis, RunRecord
 from experiments.tracking import Tracker, default_uri
-from experiments.tracking.sql import board
+from experiments.tracking.sql import FORECAST, board
 
 REGION = "us-east-1"
 CURVE_METRICS = ("valid/top1", "valid/loss", "train/loss")
-_RUNS_TTL_S = 5
+_LOOKS_AGAIN_S = 2
 _CURVES_TTL_S = 30
 _LOOPBACK = "http://127.0.0.1:"
 _HEALTH_S = 2
@@ -52,7 +55,24 @@ def runs() -> tuple[RunRecord, ...]:
     Raises CloudError if the store cannot be read.
     """
     root = home()
-    return _runs(default_uri(root), root)
+    uri = default_uri(root)
+    return _runs(uri, root, _version(uri))
+
+
+def runs_version() -> str:
+    """Changes when `runs` may have: what is reckoned from the runs may be kept under it."""
+    uri = default_uri(home())
+    return f"{uri} {_version(uri)}"
+
+
+def history(basis: Basis) -> tuple[RunRecord, ...]:
+    """The runs that may predict what a cloud of this basis makes, newest first, with what that needs.
+
+    Raises CloudError if the store cannot be read.
+    """
+    root = home()
+    uri = default_uri(root)
+    return _history(uri, root, _version(uri), basis)
 
 
 def side(record: RunRecord) -> Side:
@@ -72,9 +92,18 @@ def curves(tracker_run_id: str) -> Curves:
 
 def forget() -> None:
     """Read everything anew at the next look."""
+    _version.clear()
     _runs.clear()
+    _history.clear()
     _curves.clear()
     _side.clear()
+
+
+def warm(reckon: Callable[[Sequence[RunRecord]], object]) -> None:
+    """Read the runs and reckon with them before anybody asks; a store that cannot be read is the first
+    visitor's to hear of."""
+    with suppress(CloudError):
+        reckon(runs())
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -82,12 +111,38 @@ def _tracker(uri: str, root: Path) -> Tracker:
     return Tracker(uri, root)
 
 
-@st.cache_resource(ttl=_RUNS_TTL_S, show_spinner=False, max_entries=4)
-def _runs(uri: str, root: Path) -> tuple[RunRecord, ...]:
+@st.cache_resource(ttl=_LOOKS_AGAIN_S, show_spinner=False, max_entries=4)
+def _version(uri: str) -> str:
+    """A sqlite store is as it was while its files are; any other is read anew after some seconds."""
+    path = uri.removeprefix("sqlite:///")
+    if path == uri:
+        return secrets.token_hex(8)
+    stamps = []
+    for name in (path, f"{path}-wal", f"{path}-journal"):
+        try:
+            about = Path(name).stat()
+            stamps.append(f"{about.st_mtime_ns}/{about.st_size}")
+        except OSError:
+            stamps.append("-")
+    return " ".join(stamps)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _runs(uri: str, root: Path, version: str) -> tuple[RunRecord, ...]:
     if _not_made_yet(uri):
         return ()
     try:
         return tuple(board(_tracker(uri, root)))
+    except Exception as error:
+        raise _unreadable(uri, error) from error
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _history(uri: str, root: Path, version: str, basis: Basis) -> tuple[RunRecord, ...]:
+    if _not_made_yet(uri):
+        return ()
+    try:
+        return usable(board(_tracker(uri, root), columns=FORECAST), basis)
     except Exception as error:
         raise _unreadable(uri, error) from error
 

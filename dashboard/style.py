@@ -18,12 +18,15 @@ STYLE = """<style>
 [data-testid="stMainBlockContainer"] h2 { margin-top: 1.25rem; }
 [data-testid="stCode"] .token { color: inherit; }
 [data-testid="stCode"] .token.string { color: color-mix(in srgb, currentColor 55%, #00a05a); }
-[data-testid="stCode"] .token:is(.property, .keyword, .function, .variable, .parameter) {
+[data-testid="stCode"] .token:is(.property, .atrule, .keyword, .function, .variable, .parameter) {
   color: color-mix(in srgb, currentColor 55%, #0a7fd0);
 }
 [data-testid="stCode"] .token:is(.number, .boolean, .builtin, .class-name) {
   color: color-mix(in srgb, currentColor 55%, #c2520a);
 }
+[data-testid="stCode"] .token.inserted { color: color-mix(in srgb, currentColor 55%, #00a05a); }
+[data-testid="stCode"] .token.deleted { color: color-mix(in srgb, currentColor 55%, #c2520a); }
+.st-key-to_compare [data-testid="stPageLink"] a { border: 1px solid currentColor; border-radius: 0.5rem; }
 .st-key-answer h2 { margin-top: 0; padding-top: 0; }
 .st-key-gallery img { aspect-ratio: 1; object-fit: cover; border-radius: 0.5rem; }
 .st-key-gallery [data-testid="stButton"] { margin-top: -0.75rem; }
@@ -33,6 +36,9 @@ STYLE = """<style>
   content: ""; position: absolute; left: 0; right: 0; bottom: 100%; aspect-ratio: 1;
 }
 .st-key-gallery button p { font-size: 0.875rem; line-height: 1.25; white-space: normal; }
+.st-key-samples img { aspect-ratio: 1; object-fit: cover; border-radius: 0.375rem; }
+.st-key-samples [data-testid="stElementToolbar"] { display: none; }
+.st-key-samples [data-testid="stElementContainer"]:has(img) { flex: 1 1 0; min-width: 0; max-width: 8rem; }
 .st-key-phone_pages { display: none; }
 @media (max-width: 767.98px) { /* where Streamlit folds the pages into a drawer that stays open */
   .st-key-phone_pages { display: flex; }
@@ -63,6 +69,8 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 32" widt
 <path d="M16 19l5.500 5.500-5.500 5.500-5.500-5.500z" fill="{accent}"/>{word}</svg>"""
 _WORD = (
     '<text x="38" y="23" font-size="20" font-weight="600" fill="{ink}" '
+    # A picture has no fonts of the page: whichever serif stands in is as long as there is room.
+    'textLength="84" lengthAdjust="spacingAndGlyphs" '
     "font-family=\"'Source Serif 4', Georgia, 'Liberation Serif', serif\">Pedigree</text>"
 )
 
@@ -71,7 +79,7 @@ def logo(theme: str, *, word: bool = True) -> str:
     """The logo as SVG, for the theme `light` or `dark`; without the word it is a square."""
     ink, accent = _INK.get(theme, _INK["light"])
     text = _WORD.format(ink=ink) if word else ""
-    return _LOGO.format(width=122 if word else 32, ink=ink, accent=accent, word=text)
+    return _LOGO.format(width=126 if word else 32, ink=ink, accent=accent, word=text)
 
 
 def theme() -> str:

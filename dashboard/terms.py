@@ -50,8 +50,34 @@ CALL_COST = (
 )
 LATENCY = "From sending the photo to having the answer, measured where this page is made."
 ENDPOINT_TIME = (
-    "The part of it that the function waited for the endpoint, and of that the part in which the "
-    "model worked on the photo."
+    "How long the network itself worked on the photo, and how long the photo waited before, as the model "
+    "server told it."
+)
+CALL_COST_STRAIGHT = (
+    "What this one call adds: the bytes into the endpoint and out of it. Its instances are paid by "
+    "the hour and are not in it."
+)
+WAY = (
+    "**Through Lambda** is how an application asks: the function takes the photo, has a limit on how many it "
+    "takes at once, and logs the cost. **Straight** is InvokeEndpoint without it: what is left is SageMaker "
+    "and the model."
+)
+SPLIT = (
+    "**Function and way to it**: Lambda, the handler and the network. **Way to the endpoint**: SageMaker "
+    "and the network behind it. **Queue**: waiting for a free worker of the server. **Model**: decoding "
+    "the photo and the network's arithmetic."
+)
+RIVAL = (
+    "This release does not answer in AWS. Its archive was fetched, held against its digest and served on "
+    "this machine for one question, so the time has no network in it and is this machine's."
+)
+OPEN_LOOP = (
+    "Questions go out when they are due, whatever became of those before: as visitors come, who do not "
+    "wait for each other. Latency counts from the moment a question was due."
+)
+REFUSED = (
+    "Answers that say: come back later (429, 503). The function refuses what is above its reserved "
+    "concurrency, the model server what it could not answer in time."
 )
 PROBABILITY = (
     "The model's own estimate, calibrated on the validation photos. "
@@ -91,4 +117,42 @@ SEEDS = "How often the same question is simulated, each time with other visitors
 PHOTOS = (
     "Held against each other photo by photo, where both runs logged what their model said. Whether a "
     "difference is more than chance is McNemar's exact test."
+)
+PHASES = (
+    "Seconds on each host. **start-up**: what is billed outside the program: provisioning, pulling the "
+    "image, uploading. **other**: what no phase of the program names."
+)
+CONFUSION = (
+    "Rows: what the photo shows. Columns: what the model said. Those classes that are mixed up "
+    "the most."
+)
+RELIABILITY = (
+    "Each point holds the photos of about the same probability: on the dashed line as many are right as "
+    "the probability says; below it the model is too sure. **ECE**, the expected calibration error, is "
+    "the mean distance from the line. Larger points hold more photos."
+)
+WHAT_IF = (
+    "The same work on every machine type that the price book has a price for. ★ marks what no other "
+    "option beats in both expected time and expected cost: the line in the chart."
+)
+INTERVAL = (
+    "Four of five runs like those on record end within this range. It rests on the runs on record of the "
+    "same kind of money: simulated ones never predict AWS."
+)
+CEILING = "What the run costs if it goes on to its maximum run time, where it is ended."
+BUDGET_LEFT = (
+    "What this month's limit leaves (UTC). A launch whose range would break the limit is refused."
+)
+GRADE = (
+    "How good the source is. **aws**: AWS's own price list. **machine-generated**: made from that list "
+    "by others. **bill**: read off a bill. **given**, **curated**: written down by a person. "
+    "**second-hand**: from a note. **quote**: a spot price at one moment."
+)
+PREDICT_FOR = (
+    "**aws** learns from runs that AWS billed, **local** from runs on this machine, whose money is "
+    "simulated. The two are never mixed."
+)
+SPOT = (
+    "Spare capacity at a lower price, which AWS may take back: the run then goes on from its last "
+    "checkpoint when there is capacity again."
 )

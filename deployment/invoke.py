@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from deployment.monthly import Standing, call_cost, standing_usd_per_hour
@@ -28,6 +29,13 @@ _MEMORY = re.compile(r"Memory Size: (\d+) MB")
 _INIT = re.compile(r"Init Duration: [\d.]+ ms")
 
 
+class Way(StrEnum):
+    """How a photo gets to the model: through the function in front, or by InvokeEndpoint itself."""
+
+    LAMBDA = "lambda"
+    ENDPOINT = "endpoint"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """One label and its probability, 0 to 1."""
@@ -43,7 +51,7 @@ class Answer:
     `latency_ms` is the whole call as seen here, `endpoint_ms` the function's question to the
     endpoint, `billed_ms` what Lambda bills. `cold_start`: the caller waited for an environment to
     start. `standing_usd_per_h` is paid whether asked or not and no part of `cost`; None if there is
-    no price for it.
+    no price for it. Straight to the endpoint there is no function: its members are empty, 0 and None.
     """
 
     status: int
@@ -60,6 +68,7 @@ class Answer:
     standing_usd_per_h: Decimal | None
     body: Mapping[str, Any]
     error: str = ""
+    way: Way = Way.LAMBDA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +97,7 @@ def invoke(
     Raises DataError for a photo that Lambda cannot take, CloudError if Lambda cannot be reached,
     refuses the call, or the function itself broke.
     """
-    if not 0 < len(image) <= MAX_IMAGE_BYTES:
-        raise DataError(
-            f"the photo has {len(image)} bytes", fix=f"send 1 to {MAX_IMAGE_BYTES} bytes"
-        )
+    refuse_size(image)
     event = {
         "body": base64.b64encode(image).decode(),
         "isBase64Encoded": True,
@@ -117,6 +123,14 @@ def invoke(
     )
 
 
+def refuse_size(image: bytes) -> None:
+    """Raises DataError for a photo that cannot be sent."""
+    if not 0 < len(image) <= MAX_IMAGE_BYTES:
+        raise DataError(
+            f"the photo has {len(image)} bytes", fix=f"send 1 to {MAX_IMAGE_BYTES} bytes"
+        )
+
+
 def _answer(
     cloud: Cloud,
     settings: ServingSettings,
@@ -127,11 +141,11 @@ def _answer(
     version: str,
 ) -> Answer:
     status, body = _read_payload(payload)
-    hourly = _standing(cloud, settings, book)
+    hourly = standing(cloud, settings, book)
     endpoint_ms = body.get("endpoint_ms")
     return Answer(
         status=status,
-        predictions=_predictions(body) if status == 200 else (),
+        predictions=predictions_of(body) if status == 200 else (),
         model_version=str(body.get("model_version", "")),
         function_version=version,
         latency_ms=latency_ms,
@@ -143,7 +157,7 @@ def _answer(
         cost=_cost(cloud, report, book, hourly),
         standing_usd_per_h=hourly,
         body=body,
-        error=_error_words(body) if status != 200 else "",
+        error=error_words(body) if status != 200 else "",
     )
 
 
@@ -193,7 +207,8 @@ def _read_payload(payload: bytes) -> tuple[int, dict[str, Any]]:
     return status, body
 
 
-def _predictions(body: Mapping[str, Any]) -> tuple[Prediction, ...]:
+def predictions_of(body: Mapping[str, Any]) -> tuple[Prediction, ...]:
+    """The predictions in an answer's body, best first; empty where it holds none."""
     found = body.get("predictions")
     if not isinstance(found, list):
         return ()
@@ -206,7 +221,8 @@ def _predictions(body: Mapping[str, Any]) -> tuple[Prediction, ...]:
     )
 
 
-def _error_words(body: Mapping[str, Any]) -> str:
+def error_words(body: Mapping[str, Any]) -> str:
+    """What an answer that is no prediction says of itself."""
     error = body.get("error")
     if isinstance(error, dict):
         return f"{error.get('message', '')}; fix: {error.get('fix', '')}"
@@ -222,7 +238,8 @@ def _broken(settings: ServingSettings, payload: bytes, tail: str) -> CloudError:
     )
 
 
-def _standing(cloud: Cloud, settings: ServingSettings, book: PriceBook) -> Decimal | None:
+def standing(cloud: Cloud, settings: ServingSettings, book: PriceBook) -> Decimal | None:
+    """USD that an hour of the release costs without a call; None where the book has no price."""
     there = Standing(
         instance_type=settings.instance_type,
         min_instances=settings.min_instances,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from experiments.cost import HOURS_PER_MONTH, SECONDS_PER_HOUR, line
-from experiments.prices import PriceBook
+from experiments.errors import PriceError
+from experiments.prices import SERVERLESS, PriceBook
 from experiments.records import Basis, Cost, CostLine
 
 _MB_PER_GB = Decimal(1024)
 _BYTES_PER_GB = Decimal(1024**3)
-SERVERLESS = "serverless_gb_second"
-"""The price book's word for a serverless endpoint's rate; the book that ships has no such row."""
 _MILLION = Decimal(1_000_000)
 _REQUESTS = "requests, which are 0 without traffic"
 _VOLUME = "the instances' storage volumes and the data through them"
@@ -51,20 +51,60 @@ class Monthly:
     at_max: Cost
 
 
-def monthly(standing: Standing, *, region: str, book: PriceBook, basis: Basis) -> Monthly:
-    """What `standing` costs a month. Raises PriceError for what has no price in the book."""
+def monthly(
+    standing: Standing, *, region: str, book: PriceBook, basis: Basis, lenient: bool = False
+) -> Monthly:
+    """What `standing` costs a month. Raises PriceError for what has no price in the book.
+
+    With `lenient` that is named among what is not counted instead: for a way back, which no price
+    book may bar.
+    """
     return Monthly(
-        at_min=_month(standing, standing.min_instances, region, book, basis),
-        at_max=_month(standing, standing.max_instances, region, book, basis),
+        at_min=_month(standing, standing.min_instances, region, book, basis, lenient=lenient),
+        at_max=_month(standing, standing.max_instances, region, book, basis, lenient=lenient),
     )
 
 
-def _month(standing: Standing, instances: int, region: str, book: PriceBook, basis: Basis) -> Cost:
+def _month(
+    standing: Standing,
+    instances: int,
+    region: str,
+    book: PriceBook,
+    basis: Basis,
+    *,
+    lenient: bool,
+) -> Cost:
+    lines: list[CostLine] = []
+    unpriced: list[str] = []
+    parts: tuple[Callable[[], list[CostLine]], ...] = (
+        lambda: _instance_lines(standing, instances, region, book),
+        lambda: _standing_lines(standing, region, book),
+        lambda: _request_lines(standing, region, book),
+    )
+    for part in parts:
+        try:
+            lines += part()
+        except PriceError as error:
+            if not lenient:
+                raise
+            unpriced.append(error.message)
+    unknown = () if standing.requests else (_REQUESTS,)
+    not_counted = (*unpriced, *unknown, _VOLUME, _LOGS)
+    return Cost(basis=basis, lines=tuple(lines), not_counted=not_counted)
+
+
+def _instance_lines(
+    standing: Standing, instances: int, region: str, book: PriceBook
+) -> list[CostLine]:
+    if standing.serverless_memory_mb:
+        return []
+    hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
+    item = f"{instances} x {standing.instance_type}"
+    return [line(item, instances * HOURS_PER_MONTH, hosting)]
+
+
+def _standing_lines(standing: Standing, region: str, book: PriceBook) -> list[CostLine]:
     lines = []
-    if not standing.serverless_memory_mb:
-        hosting = book.find("sagemaker", "hosting", region, standing.instance_type)
-        item = f"{instances} x {standing.instance_type}"
-        lines.append(line(item, instances * HOURS_PER_MONTH, hosting))
     if standing.provisioned_concurrency:
         lines.append(_warm_month(standing, region, book))
     if standing.stored_bytes:
@@ -74,9 +114,7 @@ def _month(standing: Standing, instances: int, region: str, book: PriceBook, bas
     if standing.alarms:
         alarm = book.find("cloudwatch", "alarm_month", region)
         lines.append(line(f"{standing.alarms} alarms", Decimal(standing.alarms), alarm))
-    unknown = () if standing.requests else (_REQUESTS,)
-    lines += _request_lines(standing, region, book)
-    return Cost(basis=basis, lines=tuple(lines), not_counted=(*unknown, _VOLUME, _LOGS))
+    return lines
 
 
 def _request_lines(standing: Standing, region: str, book: PriceBook) -> list[CostLine]:
@@ -90,7 +128,7 @@ def _request_lines(standing: Standing, region: str, book: PriceBook) -> list[Cos
         line(f"{ms} ms of the function for each", seconds, book.find("lambda", warm, region)),
     ]
     if memory := standing.serverless_memory_mb:
-        rate = book.find("sagemaker", SERVERLESS, region)
+        rate = book.serverless(SERVERLESS, region, memory)
         ms = standing.requests.model_ms or ms
         seconds = count * ms / 1000 * memory / _MB_PER_GB
         lines.append(line(f"{ms} ms of {memory} MB of the endpoint for each", seconds, rate))

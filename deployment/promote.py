@@ -13,10 +13,11 @@ from deployment.artifact.archive import ServingArchive, examine, fetch_archive
 from deployment.artifact.function_code import FunctionCode, pack_function
 from deployment.artifact.image import image_to_serve
 from deployment.gates import Gate, require
-from deployment.gates.checklist import Examination, Examiner, LiveModel
+from deployment.gates.checklist import Demands, Examination, Examiner, LiveModel
 from deployment.gates.golden import LabelledPhoto
+from deployment.gates.trial import Trial, serve
 from deployment.monthly import Requests, call_rates
-from deployment.plan.release_plan import plan_release
+from deployment.plan.release_plan import ASSUMED_MS, plan_release
 from deployment.plan.steps import ReleasePlan
 from deployment.release import (
     GoldenFile,
@@ -224,3 +225,26 @@ def propose(
     return Proposal(
         release=prepared.release, wanted=wanted, observed=observed, plan=plan, back=back
     )
+
+
+def propose_run(
+    cloud: Cloud,
+    record: RunRecord,
+    settings: ServingSettings,
+    *,
+    book: PriceBook,
+    now: datetime,
+    demands: Demands | None = None,
+    rollout: Rollout | None = None,
+    trial: Trial = serve,
+) -> Proposal:
+    """Pass a run's model through every gate, and say what making it live would do. Changes nothing.
+
+    The month is priced at the traffic of `demands`. Raises ReleaseError for a shut gate or a world a
+    person has to look at, CloudError, PriceError.
+    """
+    examiner = Examiner(cloud=cloud, book=book, trial=trial, demands=demands or Demands())
+    prepared = prepare(cloud, record, settings, now=now, examiner=examiner)
+    traffic = examiner.demands.traffic
+    requests = Requests(per_month=traffic.per_month, billed_ms=ASSUMED_MS)
+    return propose(cloud, prepared, book=book, rollout=rollout, requests=requests)

@@ -9,6 +9,8 @@ from experiments.errors import SpecError
 
 ALIAS = "live"
 VARIANT = "primary"
+SERVERLESS_MB = 2048
+"""The memory of a serverless endpoint that nobody chose: enough for ResNet50 and the server."""
 _ORIGIN = re.compile(r"^(\*|https?://[^\s,/]{1,240})$")
 _NAME = re.compile(r"^[a-z0-9](-?[a-z0-9])*$")
 _MAX_APP = 24

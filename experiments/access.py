@@ -51,7 +51,11 @@ def trust(service: str, foundation: Foundation) -> Policy:
         "Action": "sts:AssumeRole",
     }
     if service == "sagemaker":
-        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": foundation.account_id}}
+        mine = f"arn:aws:sagemaker:{foundation.region}:{foundation.account_id}:*"
+        statement["Condition"] = {
+            "StringEquals": {"aws:SourceAccount": foundation.account_id},
+            "ArnLike": {"aws:SourceArn": mine},
+        }
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 

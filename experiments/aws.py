@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from experiments.errors import CloudError
@@ -41,19 +41,43 @@ class Cloud(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keys:
+    """What a role's session signs with. Never shown."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a cloud is. `endpoint_url` is None for AWS itself."""
+    """Where a cloud is. `endpoint_url` is None for AWS itself.
+
+    `keys` None: those of the shell on AWS, and the account's owner on this machine.
+    """
 
     name: CloudName
     region: str
     endpoint_url: str | None
+    keys: Keys | None = None
 
 
 class Boto3Cloud:
-    """A cloud reached by boto3. Clients are made once each and shared between threads."""
+    """A cloud reached by boto3. Clients are made once each and shared between threads.
 
-    def __init__(self, address: Address, *, session: Callable[[], Any] | None = None) -> None:
+    A call that may pass is made up to `attempts` times. `connections` go to a service at once.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        session: Callable[[], Any] | None = None,
+        attempts: int = 5,
+        connections: int = 32,
+    ) -> None:
         self.address = address
+        self._attempts, self._connections = attempts, connections
         self.region = address.region
         self.basis = Basis.SIMULATED if address.endpoint_url else Basis.BILLED
         self._session = session or self._new_session
@@ -64,6 +88,14 @@ class Boto3Cloud:
     def _new_session(self) -> Any:
         import boto3
 
+        keys = self.address.keys
+        if keys is not None:
+            return boto3.session.Session(
+                region_name=self.region,
+                aws_access_key_id=keys.access_key_id,
+                aws_secret_access_key=keys.secret_access_key,
+                aws_session_token=keys.session_token,
+            )
         if self.address.endpoint_url is None:
             return boto3.session.Session(region_name=self.region)
         return boto3.session.Session(
@@ -78,10 +110,10 @@ class Boto3Cloud:
         with self._lock:
             if service not in self._clients:
                 config = Config(
-                    retries={"mode": "standard", "max_attempts": 4},
+                    retries={"mode": "standard", "total_max_attempts": self._attempts},
                     connect_timeout=5,
                     read_timeout=70,
-                    max_pool_connections=32,
+                    max_pool_connections=self._connections,
                     # A proxy set for the world outside cannot reach this machine's loopback.
                     proxies={} if self.address.endpoint_url else None,
                     s3={"addressing_style": "path"} if self.address.endpoint_url else {},
@@ -119,6 +151,18 @@ class Boto3Cloud:
             raise _translated(self.address, service, operation, error) from error
 
 
+def taking(cloud: Boto3Cloud, role_arn: str) -> Boto3Cloud:
+    """The same cloud as a role sees it, for an hour. Raises CloudError."""
+    session = {"RoleArn": role_arn, "RoleSessionName": "pedigree"}
+    found = cloud.ask("sts", "assume_role", **session)["Credentials"]
+    keys = Keys(
+        access_key_id=found["AccessKeyId"],
+        secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+    )
+    return Boto3Cloud(replace(cloud.address, keys=keys))
+
+
 def _translated(address: Address, service: str, operation: str, error: Exception) -> CloudError:
     from botocore.exceptions import ClientError, ParamValidationError
 
@@ -151,6 +195,7 @@ def _refused(service: str, operation: str, response: Mapping[str, Any]) -> Cloud
         f"{service} {operation} was refused: {code}: {error.get('Message', '')}",
         fix=_FIXES.get(code, "see the message above; `pedigree doctor` checks the set-up"),
         code=code,
+        members={k: v for k, v in response.items() if k not in ("Error", "ResponseMetadata")},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class PedigreeError(Exception):
     """Root of all errors that Pedigree raises on purpose.
@@ -45,13 +47,21 @@ class BusyError(PedigreeError):
 
 
 class CloudError(PedigreeError):
-    """The cloud is not there, or answered a call with an error."""
+    """The cloud is not there, or answered a call with an error: `code`, and `members` beside it."""
 
     exit_code = 4
 
-    def __init__(self, message: str, *, fix: str, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str,
+        code: str = "",
+        members: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(message, fix=fix)
         self.code = code
+        self.members = members or {}
 
 
 class RunError(PedigreeError):

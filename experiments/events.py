@@ -146,9 +146,20 @@ def trials_in(events: Iterable[Event]) -> list[Trial]:
     return found
 
 
-def warnings_in(events: Iterable[Event]) -> list[str]:
-    """What the program warned of."""
-    return [str(e.body.get("message", "")) for e in events if e.kind == "warning"]
+_MOST_WARNINGS = 20
+_MOST_WARNING_CHARACTERS = 4000
+
+
+def warnings_in(events: Iterable[Event], known: Iterable[str] = ()) -> tuple[str, ...]:
+    """What the program warned of, each once, after those `known`: each one line, and all of them no
+    more than a tag holds."""
+    said = (str(e.body.get("message", "")) for e in events if e.kind == "warning")
+    lines = [" ".join(text.split()) for text in (*known, *said)]
+    found: list[str] = []
+    for line in list(dict.fromkeys(filter(None, lines)))[:_MOST_WARNINGS]:
+        if sum(map(len, found)) + len(found) + len(line) <= _MOST_WARNING_CHARACTERS:
+            found.append(line)
+    return tuple(found)
 
 
 def latest_phase(lines: Sequence[str]) -> str:

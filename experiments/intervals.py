@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 LEVEL = 0.95
 _Z = 1.959963984540054
-_DRAWS = 2000
+_DRAWS = 10_000
+_TABLES = 2000  # of classes by classes: with 120 classes 10,000 would not fit into memory
 _MAX_PREDICTIONS = 1_000_000
 
 
@@ -28,10 +29,14 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One test photo: what it is and what the exported model said."""
+    """One test photo: what it is, what the exported model said, and how probable it held that (0 to 1).
+
+    `probability` is None where the file does not say.
+    """
 
     label: str
     predicted: str
+    probability: float | None = None
 
     @property
     def right(self) -> bool:
@@ -48,11 +53,18 @@ def read_answers(text: str) -> dict[str, Answer]:
         try:
             row = json.loads(line)
             found[str(row["path"])] = Answer(
-                label=str(row["label"]), predicted=str(row["predicted"])
+                label=str(row["label"]),
+                predicted=str(row["predicted"]),
+                probability=_share(row.get("probability")),
             )
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return found
+
+
+def _share(value: object) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return float(value) if known else None  # type: ignore[arg-type]
 
 
 def wilson(right: int, photos: int) -> Interval:
@@ -84,8 +96,8 @@ def macro_f1_interval(answers: Mapping[str, Answer], *, seed: int = 0) -> Interv
     pairs = [place[a.label] * len(words) + place[a.predicted] for a in answers.values()]
     counts = np.bincount(pairs, minlength=len(words) ** 2)
     chance = np.random.default_rng(seed)
-    drawn = chance.multinomial(len(pairs), counts / len(pairs), size=_DRAWS)
-    tables = drawn.reshape(_DRAWS, len(words), len(words))
+    drawn = chance.multinomial(len(pairs), counts / len(pairs), size=_TABLES)
+    tables = drawn.reshape(_TABLES, len(words), len(words))
     hits = np.diagonal(tables, axis1=1, axis2=2)
     occurs, predicted = tables.sum(axis=2), tables.sum(axis=1)
     scores = 2 * hits / np.maximum(occurs + predicted, 1)
@@ -93,10 +105,10 @@ def macro_f1_interval(answers: Mapping[str, Answer], *, seed: int = 0) -> Interv
     return _middle(kept.tolist())
 
 
-def _middle(values: Sequence[float]) -> Interval:
+def _middle(values: Sequence[float], level: float = LEVEL) -> Interval:
     import numpy as np
 
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(low=float(low), high=float(high))
 
 
@@ -119,24 +131,34 @@ def paired(
     first: Mapping[str, Answer], second: Mapping[str, Answer], *, seed: int = 0
 ) -> PairedDifference | None:
     """Two runs on the same photos; None if they share none with the same label."""
-    import numpy as np
-
     both = [key for key in first if key in second and first[key].label == second[key].label]
     if not both:
         return None
     only_first = sum(first[key].right and not second[key].right for key in both)
     only_second = sum(second[key].right and not first[key].right for key in both)
     count = len(both)
-    shares = np.array([only_second, only_first, count - only_first - only_second]) / count
-    drawn = np.random.default_rng(seed).multinomial(count, shares, size=_DRAWS)
     return PairedDifference(
         photos=count,
         only_first=only_first,
         only_second=only_second,
         difference=(only_second - only_first) / count,
-        interval=_middle(((drawn[:, 0] - drawn[:, 1]) / count).tolist()),
+        interval=difference_interval(only_second, only_first, count, seed=seed),
         p=_mcnemar(only_first, only_second),
     )
+
+
+def difference_interval(
+    gained: int, lost: int, photos: int, *, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """The bootstrap interval of a difference of two shares over the same `photos`: in `gained` of them
+    only the new is right, in `lost` only the old. One `seed` gives one answer."""
+    import numpy as np
+
+    if photos <= 0:
+        return Interval(low=-1.0, high=1.0)
+    shares = np.array([gained, lost, photos - gained - lost]) / photos
+    drawn = np.random.default_rng(seed).multinomial(photos, shares, size=_DRAWS)
+    return _middle(((drawn[:, 0] - drawn[:, 1]) / photos).tolist(), level)
 
 
 def _mcnemar(one: int, two: int) -> float:

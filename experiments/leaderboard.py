@@ -11,7 +11,7 @@ from experiments import names
 from experiments.records import Basis, RunRecord, RunStatus
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One line of the leaderboard. `quality` is test/top1, 0 to 1; cost in USD; times in seconds."""
 
@@ -28,11 +28,13 @@ class Row:
     training_s: float | None
     best_value: bool
     reason: str
+    warnings: tuple[str, ...]
 
     def as_dict(self) -> dict[str, object]:
         """The row for `--json`: money as text, so that no digit is lost."""
         row = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {**row, "cost_usd": None if self.cost_usd is None else str(self.cost_usd)}
+        usd = None if self.cost_usd is None else str(self.cost_usd)
+        return {**row, "cost_usd": usd, "warnings": list(self.warnings)}
 
 
 def quality(record: RunRecord) -> float | None:
@@ -49,28 +51,32 @@ def _order(record: RunRecord) -> tuple[bool, float, Decimal, float]:
     return score is None, -(score or 0.0), cost, -started
 
 
-def pareto_front(records: Iterable[RunRecord]) -> set[str]:
+def pareto_front(records: Iterable[RunRecord], *, in_time: bool = False) -> set[str]:
     """Ids of the runs that no other run of the same cost basis beats in both quality and cost.
 
-    One sweep from the best quality down: a run stays if it is the cheapest of its quality and cheaper
-    than everything better.
+    `in_time` asks for billable seconds instead of cost. One sweep from the best quality down: a run
+    stays if it is the cheapest (quickest) of its quality and cheaper (quicker) than everything better.
     """
     by_basis: dict[Basis | None, list[tuple[float, Decimal, str]]] = {}
     for record in records:
-        score = quality(record)
-        if score is not None and record.cost_usd is not None:
+        score, spent = quality(record), _seconds(record) if in_time else record.cost_usd
+        if score is not None and spent is not None:
             known = by_basis.setdefault(record.cost_basis, [])
-            known.append((-score, record.cost_usd, record.run_id))
+            known.append((-score, spent, record.run_id))
     front: set[str] = set()
     for known in by_basis.values():
-        cheapest_better: Decimal | None = None
+        least_of_better: Decimal | None = None
         for _, group in groupby(sorted(known), key=lambda item: item[0]):
             alike = list(group)
-            cheapest = alike[0][1]
-            if cheapest_better is None or cheapest < cheapest_better:
-                front |= {run_id for _, cost, run_id in alike if cost == cheapest}
-                cheapest_better = cheapest
+            least = alike[0][1]
+            if least_of_better is None or least < least_of_better:
+                front |= {run_id for _, spent, run_id in alike if spent == least}
+                least_of_better = least
     return front
+
+
+def _seconds(record: RunRecord) -> Decimal | None:
+    return Decimal(str(record.billable_s)) if record.billable_s else None
 
 
 def where(record: RunRecord) -> str:
@@ -97,6 +103,7 @@ def leaderboard(records: Sequence[RunRecord]) -> list[Row]:
             training_s=record.metrics.get("time/total_s"),
             best_value=record.run_id in front,
             reason=record.reason,
+            warnings=record.warnings,
         )
         for rank, record in enumerate(sorted(records, key=_order), start=1)
     ]
@@ -114,7 +121,7 @@ class Difference:
 
 def differences(first: RunRecord, second: RunRecord) -> tuple[list[Difference], int]:
     """What differs between two runs, and how many compared things are the same."""
-    facts = ("status", "launcher", "instance_type", "hosts", "cost_usd", "cost_basis")
+    facts = ("status", "launcher", "instance_type", "hosts", "cost_usd", "cost_basis", "warnings")
     pairs: list[tuple[str, str, object, object]] = [
         ("fact", name, getattr(first, name), getattr(second, name)) for name in facts
     ]
@@ -132,6 +139,8 @@ def differences(first: RunRecord, second: RunRecord) -> tuple[list[Difference], 
 
 
 def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        value = "; ".join(value) or None
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

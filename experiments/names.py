@@ -29,6 +29,7 @@ COST_PRICE_DATE = "cost.price_date"
 COST_METRIC = "cost/usd"
 COST_SO_FAR_METRIC = "cost/so_far_usd"
 BILLABLE_METRIC = "time/billable_s"
+DOWNLOAD_METRIC = "time/download_s"
 QUALITY_METRIC = "test/top1"
 
 
@@ -83,6 +84,11 @@ TABLE: tuple[Named, ...] = (
         "metric",
         "launcher",
         (BILLABLE_METRIC, "s", "seconds AWS bills for each host; written when the run is settled"),
+        (
+            DOWNLOAD_METRIC,
+            "s",
+            "fetching the photos, before the program starts; where AWS tells it",
+        ),
         (COST_METRIC, "USD", "what the run cost, all lines; written when the run is settled"),
         (COST_SO_FAR_METRIC, "USD", "what it has cost by then, every minute while it runs"),
     ),
@@ -111,7 +117,11 @@ TABLE: tuple[Named, ...] = (
         (STATUS, "", "submitted, running, succeeded, failed, stopped or refused"),
         (REASON, "", "why it ended as it did"),
         (PHASE, "", "what it is doing now; empty once it is over"),
-        (WARNINGS, "", "what its hosts warned of, a line each"),
+        (
+            WARNINGS,
+            "",
+            "what its hosts warned of, a line each; also in the note, `runs` and `compare`",
+        ),
         (RESOURCE, "", "AWS's name of the job or instance"),
         (OWNER, "", "who launched it"),
         (EXPIRES, "", "the day after which what it left may be deleted"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,14 @@ from experiments.records import Price
 
 BOOKS = Path(__file__).with_name("price_books")
 _FIELDS = tuple(Price.__dataclass_fields__)
+SERVERLESS = "serverless_gb_second"
+SERVERLESS_READY = "serverless_provisioned_gb_second"
+SERVERLESS_READY_USED = "serverless_provisioned_duration_gb_second"
+"""Rates of a serverless endpoint for a GB-second: of requests on demand, of environments kept ready, and of
+requests in those. A row is of one memory size (`2GB`), or of every size when its type is empty."""
+SERVERLESS_RATES = (SERVERLESS, SERVERLESS_READY, SERVERLESS_READY_USED)
+OWN_RATE = "--serverless-usd-per-gb-s"
+_MB_PER_GB = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,34 @@ class PriceBook:
             raise self._missing(service, component, region, instance_type)
         return price
 
+    def serverless(self, component: str, region: str, memory_mb: int) -> Price:
+        """Return the rate of a serverless endpoint with this memory: a user's own, else that of its size.
+
+        Raises PriceError naming what is missing and how to give a rate.
+        """
+        own = self.rows.get(("sagemaker", component, "", region))
+        return own or self.find("sagemaker", component, region, serverless_size(memory_mb))
+
+    def with_own_rate(self, usd: Decimal, *, region: str, as_of: str) -> PriceBook:
+        """The same book with a user's own USD for a GB-second on demand, over what it holds of it.
+
+        Raises PriceError for what is no price.
+        """
+        if not usd.is_finite() or usd < 0:
+            raise PriceError(f"{OWN_RATE} is {usd}", fix="give USD for a GB-second, as 0.00002")
+        row = Price(
+            service="sagemaker",
+            component=SERVERLESS,
+            instance_type="",
+            region=region,
+            unit="GB-second",
+            usd=usd,
+            as_of=as_of,
+            source=f"given with {OWN_RATE}, not read from AWS",
+            grade="own",
+        )
+        return replace(self, rows={**self.rows, ("sagemaker", SERVERLESS, "", region): row})
+
     def instance_types(self, service: str, component: str, region: str) -> tuple[str, ...]:
         """The instance types that have a price for this use in this region."""
         return tuple(
@@ -49,11 +85,18 @@ class PriceBook:
         what = f"{service} {component}" + (f" of {kind}" if kind else "")
         row = f"{service},{component},{kind},{region},<unit>,<usd>,<date>,<where you read it>,given"
         offer = f"use one of {', '.join(known[:12])}; or " if kind and known else ""
+        if component.startswith("serverless_"):
+            offer = f"give your own with {OWN_RATE}; or "
         return PriceError(
             f"no price for {what} in {region} in the price book of {self.date}",
             fix=f"{offer}read AWS's list with `pedigree prices refresh --cloud aws`; or copy"
             f" {self.path.name} to a book of today's date and add the row `{row}`",
         )
+
+
+def serverless_size(memory_mb: int) -> str:
+    """The type of a serverless row, as AWS's usage types name it: `2GB` for 2048 MB."""
+    return f"{memory_mb / _MB_PER_GB:g}GB"
 
 
 def parse_book(lines: Iterable[str], *, path: Path) -> PriceBook:

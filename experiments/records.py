@@ -189,7 +189,8 @@ class Usage:
     `billable_s` is BillableTimeInSeconds, or launch to termination on EC2; `training_s` is
     TrainingTimeInSeconds, which on managed spot is the longer. `interrupted` means that EC2 took its
     spot host back. `retained_s` is what a warm pool was kept for after the job. `segments` are the
-    stretches of a spot host on EC2 that was started several times.
+    stretches of a spot host on EC2 that was started several times. `download_s` is what fetching the
+    photos took, None where nobody told.
     """
 
     billable_s: Decimal
@@ -201,6 +202,7 @@ class Usage:
     retained_s: Decimal = Decimal(0)
     spot: bool = False
     segments: tuple[Segment, ...] = ()
+    download_s: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +239,7 @@ class Observation:
     model_uri: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """A run as the tracker remembers it: one row of every leaderboard."""
 
@@ -261,3 +263,5 @@ class RunRecord:
     git_commit: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    """What its hosts warned of, each once."""

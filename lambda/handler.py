@@ -9,8 +9,8 @@ Handler string: `handler.handler`. Settings come from the environment:
                              prices for the cost in the log; without them it is left out
 
 Events: those of API Gateway and function URLs, `{"body", "isBase64Encoded", "headers"}`, or
-`{"url": ...}`, which the endpoint gets as JSON. The answer is `{"statusCode", "headers", "body"}`; its
-body is a JSON object with `request_id`, and with `error: {code, message, fix}` where not 200.
+`{"url", "top_k", "output"}`, which the endpoint gets as JSON. The answer is `{"statusCode", "headers",
+"body"}`; its body is a JSON object with `request_id`, and `error: {code, message, fix}` where not 200.
 """
 
 import json

@@ -50,9 +50,9 @@ def read_question(event: Json) -> Question:
         raise Refusal(405, "method_not_allowed", f"{asked} is not answered here", "use POST")
     accept = header(event, "accept")
     accept = accept if accept.startswith("application/json") else _ACCEPT
-    body, url = event.get("body"), event.get("url")
-    if not body and url is not None:
-        return Question(_read_url(url), "application/json", accept)
+    body = event.get("body")
+    if not body and event.get("url") is not None:
+        return Question(_read_url(event), "application/json", accept)
     content_type = header(event, "content-type")
     if not body:
         data = b""
@@ -67,10 +67,11 @@ def read_question(event: Json) -> Question:
     return Question(data, content_type or "application/octet-stream", accept)
 
 
-def _read_url(url: Any) -> bytes:
-    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL_CHARACTERS:
+def _read_url(event: Json) -> bytes:
+    asked = {name: event[name] for name in ("url", "top_k", "output") if name in event}
+    if not isinstance(asked["url"], str) or not 0 < len(asked["url"]) <= MAX_URL_CHARACTERS:
         raise Refusal(400, "bad_url", "url is not a text of usable length", "send one address")
-    return json.dumps({"url": url}).encode()
+    return json.dumps(asked).encode()
 
 
 def _refuse_larger(size: int) -> None:
@@ -88,7 +89,7 @@ def _decode(body: Any) -> bytes:
 
 
 def header(event: Json, name: str) -> str:
-    """A header's value by its name in lower case; empty when it is not there."""
+    """A header's value by its name in lower case; empty when absent."""
     return next((str(v) for k, v in _part(event, "headers").items() if k.lower() == name), "")
 
 
@@ -99,13 +100,13 @@ def method(event: Json) -> str:
 
 
 def _part(event: Json, name: str) -> Json:
-    """An object inside an event; empty when there is none or it is something else."""
+    """An object inside an event; empty when it is none."""
     part = event.get(name)
     return part if isinstance(part, Mapping) else {}
 
 
 def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """The JSON object in a text, a list wrapped as `predictions`; None if it is neither."""
+    """The JSON object in a text, a list wrapped as `predictions`; else None."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -5,10 +5,12 @@ Exit codes: 0 stopped; 1 the model cannot be served; 2 a setting is wrong or the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 
 from serving.errors import ArchiveError, HandlerError, SettingError
@@ -36,6 +38,8 @@ def serve(env: Mapping[str, str]) -> None:
     Raises SettingError, ArchiveError, HandlerError.
     """
     settings = Settings.of(env)
+    if settings.ends_with_input:
+        threading.Thread(target=_stop_when_input_ends, name="input", daemon=True).start()
     from serving.build import make_server
     from serving.http.log import log_line
 
@@ -61,6 +65,15 @@ def main(env: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _stop_when_input_ends() -> None:
+    """Whoever started this holds the other end of standard input, and lets go even when it crashes."""
+    with contextlib.suppress(OSError):  # closed from the start, or a terminal that hung up
+        while os.read(0, 4096):
+            pass
+    print("standard input has ended, so this server ends", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave_early(_number: int, _frame: object) -> None:

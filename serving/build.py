@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -21,9 +22,10 @@ from serving.http.metrics import Metrics
 from serving.http.shedding import protocol_for
 from serving.inputs.bucket import BucketFetcher
 from serving.inputs.web import WebFetcher
-from serving.models.archive import MANIFEST_FILE, read_archive
+from serving.models.archive import MANIFEST_FILE, Archive, read_archive
 from serving.models.classifier import Classifier, Seen
 from serving.models.engine import Engine
+from serving.models.on_torch import TorchEngine
 from serving.models.script import Script, ScriptSettings
 from serving.models.scripted import ScriptedModel, script_version
 from serving.models.stand_ins import PedigreeDefaults, ToolkitDefaults
@@ -75,13 +77,12 @@ def load_model(settings: Settings, env: Mapping[str, str], metrics: Metrics) -> 
     if script is not None:
         return Ready(
             model=_scripted(settings, script, threads),
-            bounds=Bounds(most=settings.queue, busy_most=2 * script.workers),
+            # How long a script of somebody else's takes says nothing of how long its callers wait.
+            bounds=Bounds(most=settings.queue, busy_most=2 * script.workers, most_s=math.inf),
             facts={"script": script.program, "workers": script.workers},
         )
     archive = read_archive(settings.model_dir)
-    engine = Engine(
-        archive, threads=threads, streams=settings.streams, max_batch=settings.max_batch
-    )
+    engine = _engine(archive, settings, threads)
     model = Classifier(
         archive,
         engine,
@@ -90,12 +91,18 @@ def load_model(settings: Settings, env: Mapping[str, str], metrics: Metrics) -> 
         bucket=BucketFetcher(settings.buckets, env),
         measure=partial(_measure, metrics),
     )
-    busy = 2 * engine.streams * min(2, engine.max_batch)
+    busy = 2 * engine.streams * engine.busy_batch
     return Ready(
         model=model,
         bounds=Bounds(most=max(settings.queue, busy), busy_most=busy),
-        facts={"engine": archive.engine, "threads": threads, "largest_batch": engine.max_batch},
+        facts={"engine": engine.name, "threads": threads, "largest_batch": engine.max_batch},
     )
+
+
+def _engine(archive: Archive, settings: Settings, threads: int) -> Engine | TorchEngine:
+    if settings.engine == "torch":
+        return TorchEngine(archive, threads=threads, max_batch=settings.max_batch)
+    return Engine(archive, threads=threads, streams=settings.streams, max_batch=settings.max_batch)
 
 
 def _measure(metrics: Metrics, seen: Seen) -> None:
@@ -110,7 +117,8 @@ def _measure(metrics: Metrics, seen: Seen) -> None:
 def _scripted(settings: Settings, script: ScriptSettings, threads: int) -> ScriptedModel:
     folder = settings.model_dir
     ours = (folder / MANIFEST_FILE).exists()
-    defaults = PedigreeDefaults(folder, threads=threads) if ours else ToolkitDefaults()
+    make = partial(_engine, settings=settings, threads=threads)
+    defaults = PedigreeDefaults(folder, make) if ours else ToolkitDefaults()
     version = script_version((script.folder / script.program).read_bytes())
     return ScriptedModel(Script(script, folder, defaults), version=version, workers=script.workers)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from serving.errors import SettingError
 from serving.inputs.bucket import BucketSettings
 from serving.inputs.web import SETTING as URL_HOSTS
 from serving.inputs.web import is_host
 
+ENGINES: Final = ("openvino", "torch")
 _LONGEST_TIMEOUT_S = 3600
 
 
@@ -19,6 +21,7 @@ class Settings:
     """Every variable is described in docs/serving.md. `threads` 0: one for each core."""
 
     model_dir: Path
+    engine: str
     bind: str
     port: int
     url_hosts: frozenset[str]
@@ -29,12 +32,14 @@ class Settings:
     queue: int
     answer_timeout_s: float
     drain_s: int
+    ends_with_input: bool
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Settings:
         """Raises SettingError."""
         return cls(
             model_dir=Path(env.get("SM_MODEL_DIR") or "/opt/ml/model"),
+            engine=_engine(env),
             bind=env.get("PEDIGREE_BIND") or "0.0.0.0",  # noqa: S104  (in the image; see Dockerfile)
             port=_number(env, "SAGEMAKER_BIND_TO_PORT", 8080, 1, 65_535),
             url_hosts=_hosts(env),
@@ -47,6 +52,7 @@ class Settings:
                 env, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 55, 1, _LONGEST_TIMEOUT_S
             ),
             drain_s=_number(env, "PEDIGREE_DRAIN_S", 25, 1, _LONGEST_TIMEOUT_S),
+            ends_with_input=bool(_number(env, "PEDIGREE_END_WITH_INPUT", 0, 0, 1)),
         )
 
 
@@ -55,6 +61,13 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int, most: i
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
         raise SettingError(f"{name} is {text!r}", fix=f"use a number from {least} to {most}")
     return int(text)
+
+
+def _engine(env: Mapping[str, str]) -> str:
+    name = env.get("PEDIGREE_ENGINE") or ENGINES[0]
+    if name not in ENGINES:
+        raise SettingError(f"PEDIGREE_ENGINE is {name!r}", fix=f"use {' or '.join(ENGINES)}")
+    return name
 
 
 def _hosts(env: Mapping[str, str]) -> frozenset[str]:

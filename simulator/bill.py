@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from experiments.errors import PriceError
-from experiments.prices import PriceBook
+from experiments.prices import SERVERLESS, PriceBook
+from experiments.prices import SERVERLESS_READY as SERVERLESS_PROVISIONED
 from simulator.outcome import Bill, Line, Usage
 from simulator.settings import Settings
 
@@ -21,8 +22,6 @@ _GB = Decimal(1024**3)
 _MB_PER_GB = Decimal(1024)
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("0.0000000001")
-SERVERLESS = "serverless_gb_second"
-SERVERLESS_PROVISIONED = "serverless_provisioned_gb_second"
 
 
 def bill(
@@ -112,15 +111,18 @@ def _endpoint(usage: Usage, settings: Settings, scale: Decimal, kind: str) -> li
     gb = Decimal(settings.serverless.memory_mb) / _MB_PER_GB
     used = scale * _decimal(usage.serverless_s) * gb
     kept = scale * _decimal(usage.serverless_provisioned_s) * gb
-    found: list[_Component] = [(SERVERLESS, used, "GB-s", ("sagemaker", SERVERLESS, ""))]
+    size = str(settings.serverless.memory_mb)
+    found: list[_Component] = [(SERVERLESS, used, "GB-s", ("sagemaker", SERVERLESS, size))]
     if kept:
-        words = ("sagemaker", SERVERLESS_PROVISIONED, "")
+        words = ("sagemaker", SERVERLESS_PROVISIONED, size)
         found.append((SERVERLESS_PROVISIONED, kept, "GB-s", words))
     return found
 
 
 def _price(book: PriceBook, words: tuple[str, str, str], region: str) -> tuple[Decimal, Decimal]:
     service, component, kind = words
+    if component in (SERVERLESS, SERVERLESS_PROVISIONED):
+        return book.serverless(component, region, int(kind)).usd, Decimal(1)
     price = book.find(service, component, region, kind)
     return price.usd, _MILLION if component == "request" else Decimal(1)
 

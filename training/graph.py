@@ -5,6 +5,7 @@ The graph that computes the training features is the one that is served, so noth
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Network: TypeAlias = Callable[[Floats], Floats]
 """From [1, 3, H, W] to [1, K]; safe to call from several threads."""
 
+_TRACING = threading.Lock()  # two traces at once in one process spoil each other
+
 
 def convert(module: Any, crop: int) -> Any:
     """An openvino.Model of a torch module, input `image` f32 [N, 3, crop, crop]."""
@@ -25,7 +28,7 @@ def convert(module: Any, crop: int) -> Any:
 
     example = torch.zeros(1, 3, crop, crop)
     tracer: Any = torch.jit.trace
-    with warnings.catch_warnings(), torch.inference_mode():
+    with _TRACING, warnings.catch_warnings(), torch.inference_mode():
         # The converter needs a trace, whose end torch 2.14 announces. Traced here and unchecked, it
         # costs a third of what the converter takes to do it (it traces again to compare).
         warnings.simplefilter("ignore", FutureWarning)

@@ -114,7 +114,7 @@ class TrainConfig:
     )
     trials: int = option(
         0,
-        "heads to try, the best on valid is kept; 0 is the one asked for",
+        "heads to try: the best on valid is kept, those behind are given up; 0 is the one asked for",
         read=whole,
         low=0,
         high=10_000,

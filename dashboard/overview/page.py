@@ -13,7 +13,7 @@ from dashboard.overview import attention
 from dashboard.overview.attention import Concern
 from dashboard.overview.traffic import Traffic, read_traffic
 from dashboard.parts import nothing_yet, page_title, problem, tile_row
-from dashboard.playground_view import live_tiles, trouble
+from dashboard.playground.view import live_tiles, trouble
 from dashboard.records import LiveRelease, Tile
 from deployment.drift.check import capture_place, check_drift
 from deployment.sweep.inventory import Inventory

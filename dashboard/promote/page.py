@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import access, formats, sources, terms
+from dashboard import access, formats, sources, terms, under_way
 from dashboard.parts import nothing_yet, page_title, problem
-from dashboard.promote import proposals, under_way
-from dashboard.promote.under_way import Change
+from dashboard.promote import proposals
+from dashboard.under_way import Kind, Work
 from deployment.choose import Choice, Rule, choose
-from deployment.promote import Proposal
+from deployment.plan.told import diff_lines
+from deployment.promote import Proposal, propose_run
 from deployment.settings import ServingSettings
 from deployment.store import ReleaseStore, every_application
+from deployment.undo import propose_rollback
 from experiments.aws import Boto3Cloud
 from experiments.errors import PedigreeError
+from experiments.prices import latest_book
 from experiments.records import RunRecord
 
 _STAGE = "prod"
@@ -30,7 +33,7 @@ def show() -> None:
     with st.skeleton(height=200):
         records = sources.runs()
         cloud = sources.open_cloud()
-    change = under_way.newest(sources.home())
+    change = under_way.newest(sources.home(), Kind.CHANGE)
     if change is not None:
         _progress(change)
     if not access.is_operator():
@@ -41,12 +44,12 @@ def show() -> None:
         _history(cloud, name, busy=change is not None and change.running)
 
 
-def _progress(change: Change) -> None:
+def _progress(change: Work) -> None:
     """The change that was started last, read from its log again and again while it runs."""
 
     @st.fragment(run_every=_EVERY_S if change.running else None)
     def follow() -> None:
-        now = under_way.newest(sources.home())
+        now = under_way.newest(sources.home(), Kind.CHANGE)
         if now is None:
             return
         _told(now)
@@ -56,11 +59,15 @@ def _progress(change: Change) -> None:
     follow()
 
 
-def _told(change: Change) -> None:
+def _told(change: Work) -> None:
     words = f"`pedigree {' '.join(change.words)}`"
     since = f"started {formats.moment(change.started_at)} UTC by {formats.plain(change.person)}"
     if change.running:
         st.info(f"Under way: {words}, {since}. You may leave: it goes on.", icon=":material/sync:")
+        step = proposals.last_step(change.log)
+        if step is not None:
+            words = f"Step {step.number} of {step.total}: {formats.plain(step.text)}"
+            st.progress(min(step.number / max(step.total, 1), 1.0), text=words)
     elif change.exit_code == 0:
         st.success(f"Done: {words}, {since}.", icon=":material/check:")
     elif change.is_lost:
@@ -95,7 +102,10 @@ def _candidates(cloud: Boto3Cloud, records: Sequence[RunRecord]) -> None:
         record = sources.side(by_id[picked]).record
         app = record.params.get("launch/app", "pedigree")
         with st.spinner("Serving it once on this machine, and asking AWS", show_time=True):
-            found = proposals.of_run(cloud, record, ServingSettings(app=app, stage=_STAGE))
+            found = propose_run(
+                cloud, record, ServingSettings(app=app, stage=_STAGE),
+                book=latest_book(), now=datetime.now(tz=UTC),
+            )  # fmt: skip
         st.session_state["proposal"] = (picked, found)
     held = st.session_state.get("proposal")
     if held is not None and held[0] == picked:
@@ -126,7 +136,7 @@ def _proposed(proposal: Proposal, words: tuple[str, ...], label: str) -> None:
     plan, price = st.columns([3, 2], gap="medium")
     with plan:
         if proposal.plan.steps:
-            st.code(proposals.diff_lines(proposal), language="diff", wrap_lines=True)
+            st.code("\n".join(diff_lines(proposal.plan)), language="diff", wrap_lines=True)
         else:
             st.markdown("Nothing to do in AWS: everything is as it should be.")
     with price:
@@ -147,14 +157,15 @@ def _confirmed(name: str, words: tuple[str, ...], label: str) -> None:
     typed = st.text_input(f"Type {name} to confirm", key=f"typed {label}", help=terms.CONFIRM)
     allowed = access.is_operator()
     if st.button(label, type="primary", disabled=not allowed or typed.strip() != name):
-        now = under_way.newest(sources.home())
+        access.require_operator()
+        now = under_way.newest(sources.home(), Kind.CHANGE)
         if now is not None and now.running:
             raise PedigreeError(
                 "another change is under way", fix="wait for it: this page shows its progress"
             )
         person = access.who()
         access.audit(sources.home(), " ".join(words), name, person=person, now=datetime.now(tz=UTC))
-        under_way.start(sources.home(), words, person=person)
+        under_way.start(sources.home(), Kind.CHANGE, words, person=person)
         for key in ("proposal", f"back {name}"):
             st.session_state.pop(key, None)
         st.rerun()
@@ -172,7 +183,8 @@ def _history(cloud: Boto3Cloud, name: str, *, busy: bool) -> None:
         return
     target = st.selectbox("Go back to", earlier, key=f"to {name}")
     if st.button("Plan the way back", icon=":material/undo:", key=f"plan {name}"):
-        st.session_state[f"back {name}"] = (target, proposals.back_to(cloud, name, target))
+        found = propose_rollback(cloud, name, book=latest_book(), to=target)
+        st.session_state[f"back {name}"] = (target, found)
     held = st.session_state.get(f"back {name}")
     if held is not None and held[0] == target:
         app, _, stage = name.rpartition("-")

@@ -1,40 +1,21 @@
-"""What making a run live, or going back, would do. Reads and changes nothing."""
+"""Gates, price and history of releases as tables. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import dataclass
 
 import pandas as pd
 
 from dashboard import formats
-from deployment.gates.checklist import Demands, Examiner
 from deployment.gates.gate import Gate
-from deployment.gates.trial import serve
-from deployment.monthly import Monthly, Requests
-from deployment.plan.release_plan import ASSUMED_MS
-from deployment.promote import Proposal, prepare, propose
-from deployment.settings import ServingSettings
+from deployment.monthly import Monthly
+from deployment.plan.told import month_lines
 from deployment.store import ReleaseRecord
-from deployment.undo import propose_rollback
-from experiments.aws import Cloud
-from experiments.prices import latest_book
-from experiments.records import RunRecord
 
-
-def of_run(cloud: Cloud, record: RunRecord, settings: ServingSettings) -> Proposal:
-    """As `promote-model` proposes it: through every gate, then the plan. Raises ReleaseError if shut."""
-    book = latest_book()
-    examiner = Examiner(cloud=cloud, book=book, trial=serve, demands=Demands())
-    prepared = prepare(cloud, record, settings, now=datetime.now(tz=UTC), examiner=examiner)
-    traffic = Requests(per_month=examiner.demands.traffic.per_month, billed_ms=ASSUMED_MS)
-    return propose(cloud, prepared, book=book, requests=traffic)
-
-
-def back_to(cloud: Cloud, name: str, release_id: str) -> Proposal:
-    """As `pedigree rollback` proposes it."""
-    return propose_rollback(cloud, name, book=latest_book(), to=release_id)
+# As `promote` and `rollback` tell of each step: " 3 of 12  create the endpoint".
+_STEP = re.compile(r"^\s*(\d+) of (\d+)  (.+)$", re.MULTILINE)
 
 
 def gate_rows(gates: Sequence[Gate]) -> pd.DataFrame:
@@ -47,34 +28,13 @@ def gate_rows(gates: Sequence[Gate]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["gate", "result", "evidence", "found"])
 
 
-def diff_lines(proposal: Proposal) -> str:
-    """The plan as a diff: what is made or changed, and what goes."""
-    lines = []
-    for step in proposal.plan.steps:
-        gone = step.call is not None and step.call.operation.startswith(("delete_", "deregister_"))
-        sign = "-" if gone else "!" if step.call is None else "+"
-        lines.append(f"{sign} {step.title}: {step.why}")
-    return "\n".join(lines)
-
-
 def month_rows(before: Monthly | None, after: Monthly) -> pd.DataFrame:
-    """The month's price line by line, before and after, at the fewest instances."""
-    old = {line.item: line.usd for line in before.at_min.lines} if before else {}
-    new = {line.item: line.usd for line in after.at_min.lines}
+    """The month's price line by line, before and after."""
     rows = [
-        [item, formats.usd(old.get(item)), formats.usd(new.get(item))]
-        for item in dict.fromkeys([*old, *new])
+        [line.item, formats.usd(line.before_usd), formats.usd(line.after_usd)]
+        for line in month_lines(before, after)
     ]
-    old_sums, new_sums = _sums(before), _sums(after)
-    rows.append(
-        ["all, at the fewest instances", formats.usd(old_sums[0]), formats.usd(new_sums[0])]
-    )
-    rows.append(["all, at the most instances", formats.usd(old_sums[1]), formats.usd(new_sums[1])])
     return pd.DataFrame(rows, columns=["what", "before", "after"])
-
-
-def _sums(month: Monthly | None) -> tuple[Decimal | None, Decimal | None]:
-    return (month.at_min.total_usd, month.at_max.total_usd) if month else (None, None)
 
 
 def history_rows(records: Sequence[ReleaseRecord], live_id: str) -> pd.DataFrame:
@@ -93,3 +53,21 @@ def history_rows(records: Sequence[ReleaseRecord], live_id: str) -> pd.DataFrame
     ]
     columns = ["", "release", "status", "run", "test top-1", "made, UTC", "note"]
     return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How far a change has come: this step, of so many, in the command's own words."""
+
+    number: int
+    total: int
+    text: str
+
+
+def last_step(log: str) -> Step | None:
+    """The step that the command told of last; None before the first."""
+    found = _STEP.findall(log)
+    if not found:
+        return None
+    number, total, text = found[-1]
+    return Step(number=int(number), total=int(total), text=text.strip())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from deployment.access.template import template
 from deployment.clock import Clock
@@ -19,7 +21,8 @@ _POLLS = 20
 class RoleReview:
     """One role. `drift`: what differs from what was generated, in words; empty if nothing.
 
-    `unused`: services of its policy that it did not use in 90 days; None where AWS does not tell.
+    `unused`: what its policy allows and it did not use in 90 days: a whole service (`ecr`), or an action
+    (`s3:PutObject`) of those that IAM tracks one by one; None where AWS does not tell.
     """
 
     role: str
@@ -43,7 +46,9 @@ def review(cloud: Cloud, settings: ServingSettings, *, clock: Clock) -> tuple[Ro
                 role=name,
                 exists=exists,
                 drift=drift(inline["PolicyDocument"], policy) if exists else (),
-                unused=_unused(cloud, foundation.role_arn(name), clock) if exists else None,
+                unused=_unused(cloud, foundation.role_arn(name), policy or {}, clock)
+                if exists
+                else None,
             )
         )
     return tuple(found)
@@ -72,12 +77,38 @@ def _many(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _unused(cloud: Cloud, arn: str, clock: Clock) -> tuple[str, ...] | None:
-    """Services that the role may use and did not in 90 days, by IAM's last access."""
+def _unused(cloud: Cloud, arn: str, policy: Policy, clock: Clock) -> tuple[str, ...] | None:
+    """What the role may do and did not in 90 days, by IAM's last access."""
+    answer = _last_access(cloud, arn, clock)
+    if answer is None or answer["JobStatus"] != "COMPLETED":
+        return None
+    now, unused = clock.now(), []
+    allowed = {action for action, _, _ in _grants(policy)}
+    for service in answer.get("ServicesLastAccessed", []):
+        name = service["ServiceNamespace"]
+        if _is_old(service.get("LastAuthenticated"), now):
+            unused.append(name)
+            continue
+        tracked = service.get("TrackedActionsLastAccessed", [])
+        old = [t["ActionName"] for t in tracked if _is_old(t.get("LastAccessedTime"), now)]
+        unused += [f"{name}:{action}" for action in old if f"{name}:{action}" in allowed]
+    return tuple(sorted(unused))
+
+
+def _is_old(last: datetime | None, now: datetime) -> bool:
+    return last is None or (now - last).days >= _UNUSED_DAYS
+
+
+def _last_access(cloud: Cloud, arn: str, clock: Clock) -> dict[str, Any] | None:
+    """IAM's report on a role, down to actions; None where AWS does not tell."""
     try:
-        job = cloud.ask("iam", "generate_service_last_accessed_details", Arn=arn)["JobId"]
+        job = cloud.ask(
+            "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
+        )["JobId"]
         for _ in range(_POLLS):
-            answer = cloud.ask("iam", "get_service_last_accessed_details", JobId=job)
+            answer: dict[str, Any] = cloud.ask(
+                "iam", "get_service_last_accessed_details", JobId=job
+            )
             if answer["JobStatus"] != "IN_PROGRESS":
                 break
             clock.sleep(1)
@@ -85,12 +116,4 @@ def _unused(cloud: Cloud, arn: str, clock: Clock) -> tuple[str, ...] | None:
         if is_code(error, "NotImplemented", "InvalidAction", "501", "404"):
             return None
         raise
-    if answer["JobStatus"] != "COMPLETED":
-        return None
-    now = clock.now()
-    unused = [
-        service["ServiceNamespace"]
-        for service in answer.get("ServicesLastAccessed", [])
-        if (last := service.get("LastAuthenticated")) is None or (now - last).days >= _UNUSED_DAYS
-    ]
-    return tuple(sorted(unused))
+    return answer

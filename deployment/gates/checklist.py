@@ -10,8 +10,8 @@ from deployment.gates.gate import Gate
 from deployment.gates.golden import LabelledPhoto, fetch, golden_gate, pick
 from deployment.gates.latency import Latency, latency_gate, measure
 from deployment.gates.predictions import Prediction, optional_predictions, right
-from deployment.gates.price import Traffic, other_kind, price_gate, traffic_price
-from deployment.gates.significance import Mode, Question, Verdict, judge, pair
+from deployment.gates.price import Rates, Traffic, other_kind, price_gate
+from deployment.gates.significance import MOST_PHOTOS, Mode, Question, Verdict, judge, pair
 from deployment.gates.trial import Trial, vcpus
 from deployment.settings import ServingSettings
 from experiments.aws import Cloud
@@ -82,23 +82,14 @@ class Examiner:
 
     def _priced(self, settings: ServingSettings, model_ms: float, stored_bytes: int) -> Gate:
         traffic = self.demands.traffic
-        price = traffic_price(
-            settings,
-            traffic,
+        rates = Rates(
             model_ms=model_ms,
             stored_bytes=stored_bytes,
             region=self.cloud.region,
             book=self.book,
         )
-        other = other_kind(
-            settings,
-            traffic,
-            price,
-            model_ms=model_ms,
-            stored_bytes=stored_bytes,
-            region=self.cloud.region,
-            book=self.book,
-        )
+        price = rates.price(settings, traffic)
+        other = other_kind(settings, traffic, price, rates)
         return price_gate(
             price,
             traffic,
@@ -164,7 +155,7 @@ def compare(
         return _significance(False, {"fault": words})
     verdict = judge(paired, question)
     evidence = {
-        "asked": _asked(question, against),
+        "asked": _asked(question, against, paired.photos),
         "photos": f"{paired.photos}: {paired.gained} gained, {paired.lost} lost",
         "difference": f"{100 * paired.difference:+.1f} points, {_interval(verdict, question)}",
         "p": f"{verdict.p:.4f}, at most {question.alpha}",
@@ -172,10 +163,11 @@ def compare(
     return _significance(verdict.passed, evidence)
 
 
-def _asked(question: Question, against: str) -> str:
+def _asked(question: Question, against: str, photos: int) -> str:
     if question.mode is Mode.BETTER:
         return f"better than {against} (McNemar exact)"
-    return f"not worse than {against} by {100 * question.margin:.0f} points (Tango score)"
+    how = "exact unconditional" if photos <= MOST_PHOTOS else "Tango score"
+    return f"not worse than {against} by {100 * question.margin:g} points ({how})"
 
 
 def _interval(verdict: Verdict, question: Question) -> str:

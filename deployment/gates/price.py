@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from deployment.gates.gate import Gate
 from deployment.monthly import Requests, Standing, monthly
-from deployment.settings import ServingSettings
+from deployment.settings import SERVERLESS_MB, ServingSettings
 from experiments.cost import money
 from experiments.errors import PriceError, SpecError
 from experiments.prices import PriceBook
@@ -17,8 +18,6 @@ DAYS_PER_MONTH = Decimal(730) / 24
 _MINUTES_PER_DAY = 1440
 # What the function adds to the model's own time: its call, base64 and JSON.
 FRONT_MS = 20
-SERVERLESS_MB = 2048
-"""The memory that a serverless endpoint is compared with: enough for ResNet50 and the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,47 +51,44 @@ def instances_for(traffic: Traffic, settings: ServingSettings) -> int:
     return min(max(wanted, settings.min_instances), settings.max_instances)
 
 
-def traffic_price(
-    settings: ServingSettings,
-    traffic: Traffic,
-    *,
-    model_ms: float,
-    stored_bytes: int,
-    region: str,
-    book: PriceBook,
-) -> TrafficPrice:
-    """The month's and the thousand predictions' price. Raises PriceError for what has no price."""
-    count = instances_for(traffic, settings)
-    billed = Requests(
-        per_month=traffic.per_month, billed_ms=round(model_ms) + FRONT_MS, model_ms=round(model_ms)
-    )
-    there = Standing(
-        instance_type=settings.instance_type,
-        min_instances=count,
-        max_instances=count,
-        provisioned_concurrency=settings.provisioned_concurrency,
-        memory_mb=settings.memory_mb,
-        stored_bytes=stored_bytes,
-        requests=billed,
-        serverless_memory_mb=settings.serverless_memory_mb,
-    )
-    month = monthly(there, region=region, book=book, basis=Basis.ESTIMATED).at_min.total_usd
-    return TrafficPrice(
-        instances=0 if settings.is_serverless else count,
-        month_usd=month,
-        per_1000_usd=month / traffic.per_month * 1000,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What a price depends on besides the settings and the traffic."""
+
+    model_ms: float
+    stored_bytes: int
+    region: str
+    book: PriceBook
+
+    def price(self, settings: ServingSettings, traffic: Traffic) -> TrafficPrice:
+        """The month's and the thousand predictions' price. Raises PriceError for what has no price."""
+        count = instances_for(traffic, settings)
+        billed = Requests(
+            per_month=traffic.per_month,
+            billed_ms=round(self.model_ms) + FRONT_MS,
+            model_ms=round(self.model_ms),
+        )
+        there = Standing(
+            instance_type=settings.instance_type,
+            min_instances=count,
+            max_instances=count,
+            provisioned_concurrency=settings.provisioned_concurrency,
+            memory_mb=settings.memory_mb,
+            stored_bytes=self.stored_bytes,
+            requests=billed,
+            serverless_memory_mb=settings.serverless_memory_mb,
+        )
+        bill = monthly(there, region=self.region, book=self.book, basis=Basis.ESTIMATED)
+        month = bill.at_min.total_usd
+        return TrafficPrice(
+            instances=0 if settings.is_serverless else count,
+            month_usd=month,
+            per_1000_usd=month / traffic.per_month * 1000,
+        )
 
 
 def other_kind(
-    settings: ServingSettings,
-    traffic: Traffic,
-    here: TrafficPrice,
-    *,
-    model_ms: float,
-    stored_bytes: int,
-    region: str,
-    book: PriceBook,
+    settings: ServingSettings, traffic: Traffic, here: TrafficPrice, rates: Rates
 ) -> str:
     """What the other kind of endpoint would cost at this traffic, and so which to take. Pure.
 
@@ -102,21 +98,39 @@ def other_kind(
     other = replace(settings, serverless_memory_mb=memory, capture_percent=0)
     name = f"serverless of {memory} MB" if memory else f"real-time on {settings.instance_type}"
     try:
-        there = traffic_price(
-            other,
-            traffic,
-            model_ms=model_ms,
-            stored_bytes=stored_bytes,
-            region=region,
-            book=book,
-        )
+        there = rates.price(other, traffic)
     except PriceError as error:
         return f"{name} is not compared: {error.message}; {error.fix}"
     saved = here.month_usd - there.month_usd
-    if saved > 0:
-        cold = ", with cold starts" if memory else ""
-        return f"{name} would cost {money(there.month_usd)} a month, {money(saved)} less{cold}"
-    return f"{name} would cost {money(there.month_usd)} a month, {money(-saved)} more"
+    more = f"{money(saved)} less" if saved > 0 else f"{money(-saved)} more"
+    cold = ", with cold starts" if saved > 0 and memory else ""
+    kinds = (other, settings) if memory else (settings, other)
+    at = break_even(*kinds, rates)
+    if at:
+        even = f"; from {at:,} requests a day real-time is cheaper"
+    else:
+        even = f"; so it is at all the traffic that {settings.max_instances} instances are for"
+    return f"{name} would cost {money(there.month_usd)} a month, {more}{cold}{even}"
+
+
+def break_even(serverless: ServingSettings, real_time: ServingSettings, rates: Rates) -> int | None:
+    """Requests a day at which the serverless endpoint begins to cost more; None if none was found
+    below what the real-time one is made for at its most instances.
+
+    Found by halving: with several instances the real-time price goes up in steps, so that the two may
+    cross more than once, and this is one of the crossings.
+    """
+    target = real_time.target_invocations_per_instance
+    most = target * real_time.max_instances * _MINUTES_PER_DAY
+
+    def costs_more(requests_per_day: int) -> bool:
+        traffic = Traffic(requests_per_day=requests_per_day)
+        return (
+            rates.price(serverless, traffic).month_usd > rates.price(real_time, traffic).month_usd
+        )
+
+    at = bisect_left(range(1, most + 1), True, key=costs_more) + 1
+    return at if at <= most else None
 
 
 def price_gate(

@@ -115,7 +115,7 @@ def serve(archive: bytes, cores: int) -> Iterator[Asks]:
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
-    """What `deployment.artifact.archive` packed a moment ago: plain files under known names."""
+    """What `deployment.artifact.archive` packed: plain files under known names, some in `code/`."""
     import io
 
     folder.mkdir()
@@ -123,8 +123,9 @@ def _unpack(archive: bytes, folder: Path) -> None:
         for entry in tar:
             stream = tar.extractfile(entry) if entry.isfile() else None
             if stream is not None:
-                target = folder / Path(entry.name).name
-                target.write_bytes(stream.read())
+                place = folder / "code" if Path(entry.name).parent.name == "code" else folder
+                place.mkdir(exist_ok=True)
+                (place / Path(entry.name).name).write_bytes(stream.read())
 
 
 @contextlib.contextmanager
@@ -138,11 +139,13 @@ def _running(folder: Path, cores: int) -> Iterator[_Served]:
         "SM_MODEL_DIR": str(folder / "model"),
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "PEDIGREE_BIND": "127.0.0.1",
+        "PEDIGREE_END_WITH_INPUT": "1",  # the server ends even if this process is killed
     }
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
-        )
+            command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
     try:
         _await(server, port, folder / "log")
         yield _Served(port=port, cores=len(used))
@@ -185,3 +188,5 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+    if server.stdin is not None:
+        server.stdin.close()

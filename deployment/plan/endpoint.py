@@ -79,12 +79,19 @@ def model_steps(wanted: Wanted, seen: Observed) -> list[Step]:
     elif not agrees(wanted.model, seen.model, ("ExecutionRoleArn", "PrimaryContainer")):
         raise _other("model", name)
     if seen.endpoint_config is None:
-        why = f"no endpoint configuration {name} yet"
+        why = f"no endpoint configuration {name} yet; {_routed(wanted)}"
         call = _sagemaker("create_endpoint_config", wanted.endpoint_config, why, Phase.PREPARE)
         steps.append(call)
     elif not agrees(wanted.endpoint_config, seen.endpoint_config, ("ProductionVariants",)):
         raise _other("endpoint configuration", name)
     return steps
+
+
+def _routed(wanted: Wanted) -> str:
+    """How requests find their instance, for whoever reads the plan."""
+    if wanted.settings.is_serverless:
+        return "serverless: no instances to choose from"
+    return "requests go to the instance with the fewest under way; AWS would choose at random"
 
 
 def _other(what: str, name: str) -> ReleaseError:

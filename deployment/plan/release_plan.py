@@ -57,7 +57,7 @@ def plan_release(
     What no caller can notice comes first, then the endpoint, then the alias, and at the end what is
     not needed any more; models, configurations and versions of earlier releases stay for a
     rollback. `basis` is that of the cloud; `back`: the release was live before. Raises ReleaseError
-    for a world that has to be looked at by a person, PriceError for what has no price.
+    for a world that has to be looked at by a person, PriceError for what has no price, unless `back`.
     """
     steps = _missing(wanted, observed, back=back)
     check(_calls(steps))
@@ -74,8 +74,9 @@ def plan_release(
             region=wanted.foundation.region,
             book=prices,
             basis=figure,
+            lenient=back,
         ),
-        notes=(*before_notes, *_notes(wanted, observed, prices, basis)),
+        notes=(*before_notes, *_notes(wanted, observed, prices, basis, back=back)),
     )
 
 
@@ -151,7 +152,26 @@ def _before(
         return None, (f"what it costs now is not known: {error.message}",)
 
 
-def _notes(wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis) -> tuple[str, ...]:
+def _notes(
+    wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis, *, back: bool
+) -> tuple[str, ...]:
+    settings = wanted.settings
+    try:
+        notes = _price_notes(wanted, seen, prices)
+    except PriceError as error:
+        if not back:
+            raise
+        notes = [f"what it costs is not known in full: {error.message}"]
+    if settings.min_instances == 1 and not settings.is_serverless:
+        notes.append("with one instance, a failure of it is a gap until AWS has replaced it")
+    if basis is Basis.BILLED:
+        notes.append(
+            f"the image {wanted.release.image} has to be in ECR; this command does not push it"
+        )
+    return tuple(notes)
+
+
+def _price_notes(wanted: Wanted, seen: Observed, prices: PriceBook) -> list[str]:
     settings, region = wanted.settings, wanted.foundation.region
     each = call_cost(
         ASSUMED_MS,
@@ -162,14 +182,7 @@ def _notes(wanted: Wanted, seen: Observed, prices: PriceBook, basis: Basis) -> t
         basis=Basis.ESTIMATED,
     ).total_usd
     hour = standing_usd_per_hour(standing(wanted, seen), region=region, book=prices)
-    notes = [
+    return [
         f"without a single request it costs {money(hour)} an hour",
         f"1,000 predictions cost {money(1000 * each)} more in Lambda, at {ASSUMED_MS} ms each",
     ]
-    if settings.min_instances == 1 and not settings.is_serverless:
-        notes.append("with one instance, a failure of it is a gap until AWS has replaced it")
-    if basis is Basis.BILLED:
-        notes.append(
-            f"the image {wanted.release.image} has to be in ECR; this command does not push it"
-        )
-    return tuple(notes)

@@ -202,6 +202,8 @@ def _capacity(settings: ServingSettings) -> Params:
     return {
         "InitialInstanceCount": settings.min_instances,
         "InstanceType": settings.instance_type,
+        # Without it AWS picks an instance at random, also one that is behind with its work.
+        "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
     }
 
 

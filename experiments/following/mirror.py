@@ -27,9 +27,9 @@ from experiments.tracking import Tracker
 
 _PORTION_BYTES = 1 << 20
 _LONGEST_WAIT_S = 60.0
-_PAUSE_S = 1.0
-_MOST_WARNINGS = 20
-_MOST_WARNING_CHARACTERS = 4000
+_PAUSE_S, _LONG_PAUSE_S = 1.0, 5.0
+_VALUES_PER_S = 100
+"""Above this flow values wait for each other longer than a second: small writes cost the most."""
 
 
 @dataclass(kw_only=True)
@@ -45,6 +45,8 @@ class Mirror:
     _state: dict[str, Any] | None = None
     _failures: int = 0
     _not_before: datetime | None = None
+    _written: int = 0
+    """Values of the last writing."""
 
     @property
     def run_id(self) -> str:
@@ -54,8 +56,8 @@ class Mirror:
     def catch_up(self, *, at_once: bool = False) -> bool:
         """Write what the tracker lacks. True when it has everything that is there now.
 
-        Never raises for a failing tracker. Within its waiting time, or a second after the last write,
-        nothing is done unless `at_once`.
+        Never raises for a failing tracker. Within its waiting time, or a second after the last write
+        (up to five when values come fast), nothing is done unless `at_once`.
         """
         if not at_once and self._not_before is not None and self.now() < self._not_before:
             return False
@@ -71,7 +73,8 @@ class Mirror:
         if self._failures:
             self.tell("the tracker answers again and has everything")
         # Values that come more often are written together: fewer writes, less taken from the run.
-        self._failures, self._not_before = 0, self.now() + timedelta(seconds=_PAUSE_S)
+        pause_s = min(max(_PAUSE_S, self._written / _VALUES_PER_S), _LONG_PAUSE_S)
+        self._failures, self._not_before = 0, self.now() + timedelta(seconds=pause_s)
         return True
 
     def _known(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class Mirror:
         if self._known().get("closed"):
             return
         self._open()
+        self._written = 0
         while self._write_portion():
             pass
         changed = {k: v for k, v in self.live.items() if self._known().get("tags", {}).get(k) != v}
@@ -112,7 +116,9 @@ class Mirror:
         if end == start:
             return False
         events = read_events(lines)
-        self.tracker.log_points(self.run_id, metric_points(events))
+        points = metric_points(events)
+        self.tracker.log_points(self.run_id, points)
+        self._written += len(points)
         trials = trials_in(events)
         if trials:
             self.tracker.log_trials(self.run_id, trials)
@@ -124,14 +130,11 @@ class Mirror:
         return True
 
     def _warn(self, events: Iterable[Event]) -> None:
-        told = list(self._known().get("warnings", []))
-        fresh = [text for text in dict.fromkeys(warnings_in(events)) if text not in told]
-        if not fresh:
-            return
-        told = (told + fresh)[:_MOST_WARNINGS]
-        text = "\n".join(told)[:_MOST_WARNING_CHARACTERS]
-        self.tracker.tag(self.run_id, {names.WARNINGS: text})
-        self._remember(warnings=told)
+        before = self._known().get("warnings", [])
+        told = list(warnings_in(events, before))
+        if told != before:
+            self.tracker.tag(self.run_id, {names.WARNINGS: "\n".join(told)})
+            self._remember(warnings=told)
 
     def _close(self) -> None:
         settled = self.log.settled()

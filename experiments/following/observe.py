@@ -40,6 +40,7 @@ EC2_STATUS = {
     "stopped": RunStatus.STOPPED,
     "terminated": RunStatus.STOPPED,
 }
+_COMPLAINT = re.compile(r"error|denied|not authorized|failed|unable to", re.IGNORECASE)
 _YOUNG_S = 120.0
 _FORGOTTEN_S = 3600.0
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
@@ -68,7 +69,10 @@ def observe(cloud: Cloud, handle: RunHandle, plan: LaunchPlan, now: datetime) ->
         return seen
     end = read_json(cloud, f"{plan.output_uri}end.json")
     seen = seen or _forgotten(handle, plan, now, has_note=end is not None)
-    return settle_instance(seen, end, model_uri=f"{plan.output_uri}model.tar.gz")
+    complaint = find_complaint(_console(cloud, handle)) if end is None else ""
+    return settle_instance(
+        seen, end, model_uri=f"{plan.output_uri}model.tar.gz", complaint=complaint
+    )
 
 
 def _describe_instance(cloud: Cloud, handle: RunHandle, now: datetime) -> dict[str, Any] | None:
@@ -85,6 +89,23 @@ def _describe_instance(cloud: Cloud, handle: RunHandle, now: datetime) -> dict[s
         found: dict[str, Any] = reservation["Instances"][0]
         return found
     return None
+
+
+def _console(cloud: Cloud, handle: RunHandle) -> str:
+    """What EC2 still has of the instance's console: the one witness where nothing could be uploaded."""
+    try:
+        answer = cloud.ask("ec2", "get_console_output", InstanceId=handle.resource_id)
+    except (CloudError, OSError):
+        return ""
+    return str(answer.get("Output", ""))
+
+
+def find_complaint(console: str) -> str:
+    """The last line of a console that tells of an error, in at most 300 printable characters. Pure."""
+    for line in reversed(console.splitlines()):
+        if _COMPLAINT.search(line):
+            return "".join(c for c in line.strip() if c.isprintable())[:300]
+    return ""
 
 
 def _forgotten(
@@ -124,6 +145,7 @@ def read_training_job(job: dict[str, Any], *, hosts: int) -> Observation:
             )
             or Decimal(0),
             spot=bool(job.get("EnableManagedSpotTraining", False)),
+            download_s=_downloading(job),
         ),
         model_uri=job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
         if status is RunStatus.SUCCEEDED
@@ -159,6 +181,16 @@ def read_instance(instance: dict[str, Any]) -> Observation:
     )
 
 
+def _downloading(job: dict[str, Any]) -> Decimal | None:
+    """Seconds of a job's Downloading phases: several where a spot host came back."""
+    spans = [
+        _seconds(move["StartTime"], move["EndTime"])
+        for move in job.get("SecondaryStatusTransitions", ())
+        if move["Status"] == "Downloading" and "EndTime" in move
+    ]
+    return sum(spans, Decimal(0)) if spans else None
+
+
 def _whole_seconds(answer: dict[str, Any], name: str) -> Decimal | None:
     return Decimal(str(answer[name])) if name in answer else None
 
@@ -170,14 +202,23 @@ def _seconds(started: datetime, ended: datetime | None) -> Decimal:
 
 
 def settle_instance(
-    seen: Observation, end: dict[str, Any] | None, *, model_uri: str
+    seen: Observation, end: dict[str, Any] | None, *, model_uri: str, complaint: str = ""
 ) -> Observation:
-    """Join an ended instance with the note its script left: did the training itself succeed? Pure."""
+    """Join an ended instance with the note its script left: did the training itself succeed? Pure.
+
+    `complaint` is what its console says, which stands in for a note that could not be left.
+    """
     usage = seen.usage
     if end is None or usage is None or usage.started_at is None:
-        return replace(seen, reason=seen.reason or "the instance ended before its script did")
+        reason = seen.reason or "the instance ended before its script did"
+        if complaint:
+            reason = f"{reason}; it left no note, and its console says: {complaint}"
+        return replace(seen, reason=reason)
     ended = usage.ended_at or datetime.fromtimestamp(end["ended_at"], tz=UTC)
     usage = replace(usage, ended_at=ended, billable_s=_seconds(usage.started_at, ended))
+    if "fetched_at" in end:
+        fetching = Decimal(end["fetched_at"]) - Decimal(end["started_at"])
+        usage = replace(usage, download_s=max(fetching, Decimal(0)))
     if end["exit_code"] == 0:
         return replace(
             seen, status=RunStatus.SUCCEEDED, reason="", usage=usage, model_uri=model_uri

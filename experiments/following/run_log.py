@@ -107,6 +107,12 @@ class RunLog:
             )
         return found
 
+    @property
+    def run_name(self) -> str:
+        """The run's name in its experiment, or nothing if that cannot be read any more."""
+        found: Intent | None = self._read("intent.json", Intent)
+        return found.plan.run_name if found else ""
+
     def note(self, what: str, *, at: datetime, **body: str) -> None:
         """Add one line to the journal, on disk before this returns."""
         entry = json.dumps({"what": what, "at": at.isoformat(), **body})
@@ -122,7 +128,8 @@ class RunLog:
     def keep(self, lines: Iterable[str], cursor: Cursor) -> None:
         """Keep lines that were read, then how far they were read; a crash between repeats lines."""
         _append(self.folder / "output.log", lines)
-        self._write("cursor.json", Cursor, cursor)
+        data = _adapter(Cursor).dump_json(cursor)
+        write_whole(self.folder / "cursor.json", data, outlives_power=False)  # or lines come again
 
     def cursor(self) -> Cursor:
         """How far AWS's log was read."""
@@ -165,17 +172,20 @@ class RunLog:
         return {path.name: path.read_bytes() for path in paths if path.name[0] != "."}
 
     def mirrored(self) -> dict[str, Any]:
-        """What is known of the tracker's copy; empty if there is none yet."""
-        path = self.folder / "mirrored.json"
+        """What is known of the tracker's copy; empty if there is none yet. Of a damaged file only that
+        the tracker was asked: it may hold the run, and gets everything once more, which changes nothing."""
         try:
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            found = json.loads((self.folder / "mirrored.json").read_bytes())
+        except FileNotFoundError:
             return {}
-        return found if isinstance(found, dict) else {}
+        except (OSError, ValueError):
+            found = None
+        return found if isinstance(found, dict) else {"asked": True}
 
     def write_mirrored(self, state: Mapping[str, Any]) -> None:
         """Keep how far the tracker has it."""
-        write_whole(self.folder / "mirrored.json", json.dumps(dict(state)).encode())
+        data = json.dumps(dict(state)).encode()
+        write_whole(self.folder / "mirrored.json", data, outlives_power=False)
 
     def _write(self, name: str, kind: type, value: Any) -> None:
         write_whole(self.folder / name, _adapter(kind).dump_json(value))
@@ -242,8 +252,13 @@ def all_logs(runs: Path) -> list[RunLog]:
 
 
 def open_logs(runs: Path) -> list[RunLog]:
-    """The runs whose account is not closed."""
-    return [log for log in all_logs(runs) if not log.is_settled]
+    """The runs whose account is not closed, without those that cannot be read: see `damaged_logs`."""
+    return [log for log in all_logs(runs) if not log.is_settled and log.run_name]
+
+
+def damaged_logs(runs: Path) -> list[RunLog]:
+    """The runs whose account is not closed and that cannot be followed: their intent is unreadable."""
+    return [log for log in all_logs(runs) if not log.is_settled and not log.run_name]
 
 
 def held_up(runs: Path, tracker_uri: str) -> list[RunLog]:
@@ -251,7 +266,8 @@ def held_up(runs: Path, tracker_uri: str) -> list[RunLog]:
     found = []
     for log in all_logs(runs):
         state = log.mirrored() if log.is_settled else {"closed": True}
-        if not state.get("closed") and state.get("tracker", tracker_uri) == tracker_uri:
+        is_ours = state.get("tracker", tracker_uri) == tracker_uri
+        if not state.get("closed") and is_ours and log.run_name:
             found.append(log)
     return found
 

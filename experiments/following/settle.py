@@ -14,12 +14,14 @@ from experiments.events import (
     metric_points,
     read_events,
     unknown_lines,
+    warnings_in,
 )
 from experiments.following.observe import ended_by
 from experiments.following.output import output_files
 from experiments.following.run_log import RunLog, Settled
 from experiments.ledger.footprint import footprint
 from experiments.ledger.settle import account, hosts_of
+from experiments.names import DOWNLOAD_METRIC
 from experiments.prices import PriceBook, book_of
 from experiments.records import (
     Basis,
@@ -121,6 +123,7 @@ def close(
         cost,
         tracker_run_id=str(log.mirrored().get("run", "")),
         metrics={p.name: p.value for p in metric_points(e for e in events if e.host != LAUNCHER)},
+        warnings=warnings_in(events),
     )
     log.settle(Settled(record=record, cost=cost, at=record.ended_at or now), files)
     return record
@@ -136,6 +139,13 @@ def _explained(seen: Observation, events: list[Event], log: RunLog) -> Observati
     return seen
 
 
+def _fetching(usage: Usage | None) -> dict[str, float]:
+    """A phase that the training program cannot see: it is over when the program starts."""
+    if usage is None or usage.download_s is None:
+        return {}
+    return {DOWNLOAD_METRIC: float(usage.download_s)}
+
+
 def make_record(
     plan: LaunchPlan,
     seen: Observation,
@@ -143,6 +153,7 @@ def make_record(
     *,
     tracker_run_id: str = "",
     metrics: dict[str, float] | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> RunRecord:
     """A run as leaderboards show it."""
     usage = seen.usage
@@ -156,7 +167,7 @@ def make_record(
         instance_type=plan.instance_type,
         hosts=plan.instance_count,
         reason=seen.reason,
-        metrics=metrics or {},
+        metrics={**(metrics or {}), **_fetching(usage)},
         params=plan.params,
         billable_s=float(usage.billable_s) if usage else 0.0,
         cost_usd=cost.total_usd if cost else None,
@@ -167,4 +178,5 @@ def make_record(
         git_commit=plan.params.get("code/git_commit", ""),
         started_at=usage.started_at if usage else None,
         ended_at=usage.ended_at if usage else None,
+        warnings=warnings,
     )

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.forecast.estimate import estimate, learned
 from experiments.forecast.needs import missing_prices, need_of, warnings
 from experiments.forecast.predict import Predictor
 from experiments.forecast.work import Work, work_of
 from experiments.prices import PriceBook
-from experiments.records import Basis, Estimate, Hosts, RunRecord
+from experiments.records import Basis, Estimate, Hosts, RunRecord, RunStatus
+
+
+def usable(runs: Iterable[RunRecord], basis: Basis) -> tuple[RunRecord, ...]:
+    """The runs that may predict what a cloud of this basis makes: simulated never predicts AWS."""
+    simulated = basis is Basis.SIMULATED
+    return tuple(
+        run
+        for run in runs
+        if run.status is RunStatus.SUCCEEDED and (run.cost_basis is Basis.SIMULATED) == simulated
+    )
 
 
 def predictor_of(history: Sequence[RunRecord]) -> Predictor | None:

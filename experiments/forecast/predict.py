@@ -143,6 +143,7 @@ _PRIORS = {
     "multiply-adds": (0.8, 0.3),
     "epochs": (0.05, 0.15),
     "deep": (1.0, 0.5),
+    "trials": (0.2, 0.1),
     "processors": (-0.85, 0.2),
     "hosts": (-0.8, 0.25),
     "accelerator": (-1.5, 0.8),
@@ -183,6 +184,7 @@ def _program_features(work: Work, basis: Basis) -> Features:
         "multiply-adds": math.log(macs),
         "epochs": math.log(work.epochs),
         "deep": math.log1p(work.deep_epochs),
+        "trials": math.log1p(work.trials),
         "processors": math.log(inside.vcpu) if inside else math.log(4),
         "hosts": math.log(work.hosts),
         "accelerator": 1.0 if work.on_gpu and basis is not Basis.SIMULATED else 0.0,
@@ -208,6 +210,7 @@ def beyond(work: Work, seen: Sequence[Seen]) -> tuple[str, ...]:
         ("photos", work.images, [w.images for w in known], 2.0),
         ("epochs", work.epochs, [w.epochs for w in known], 3.0),
         ("fine-tuning epochs", work.deep_epochs, [w.deep_epochs for w in known], 2.0),
+        ("trials", work.trials, [w.trials for w in known], 3.0),
     ):
         if not min(values) / factor <= value <= max(values) * factor:
             span = f"{min(values)} to {max(values)}" if min(values) != max(values) else values[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -222,22 +222,38 @@ def table_for(
 
     `history` holds runs of one kind of money, newest first; `book` is the newest if none is given.
     """
-    prices = book or latest_book()
-    asked = [hosts_of(plan) for plan in plans]
-    work = of_hosts(asked[0], plans[0].params)
+    return table_of(
+        plans[0].params,
+        [hosts_of(plan) for plan in plans],
+        history=history,
+        book=book or latest_book(),
+        limit_s=max(plan.max_runtime_s for plan in plans),
+    )
+
+
+def table_of(
+    params: Mapping[str, str],
+    asked: Sequence[Hosts],
+    *,
+    history: Sequence[RunRecord],
+    book: PriceBook,
+    limit_s: int,
+) -> Table:
+    """The work that `params` describe, as `asked` and on every machine with a price; see `table_for`."""
+    work = of_hosts(asked[0], params)
     need = need_of(work, history)
     found = options(
         work,
         asked,
-        candidates(asked, prices),
-        book=prices,
+        candidates(asked, book),
+        book=book,
         predictor=predictor_of(history),
         need=need,
-        limit_s=max(plan.max_runtime_s for plan in plans),
+        limit_s=limit_s,
     )
     return Table(
         options=tuple(found),
         need=need,
-        notebook=smallest_notebook(prices, asked[0].region, need),
+        notebook=smallest_notebook(book, asked[0].region, need),
         answers=tuple(answers(found)),
     )

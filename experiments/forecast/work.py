@@ -28,6 +28,7 @@ class Work:
     deep_epochs: int
     crop: int
     spot: bool = False
+    trials: int = 0
 
     @property
     def base_type(self) -> str:
@@ -64,6 +65,7 @@ def work_of(params: Mapping[str, str], *, launcher: str, instance_type: str, hos
         deep_epochs=int(params.get("train/deep_epochs", "5")) if deep else 0,
         crop=int(params.get("train/crop", "224")),
         spot=params.get("launch/spot", "false") == "true",
+        trials=int(params.get("train/trials", "0")),
     )
 
 

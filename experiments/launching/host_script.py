@@ -29,10 +29,14 @@ metadata() {{
   token=$(curl -sf -m 2 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" "${{at%/}}/latest/api/token") &&
     curl -sf -m 2 -H "X-aws-ec2-metadata-token: $token" "${{at%/}}/latest/meta-data/$1"
 }}
+s3() {{
+  # --quiet would hide why an upload failed, and then the console is all that can tell.
+  aws s3 "$@" --only-show-errors
+}}
 keep() {{
-  if [ -s output/console.log ]; then aws s3 cp --quiet output/console.log "$output/console.log"; fi
+  if [ -s output/console.log ]; then s3 cp output/console.log "$output/console.log"; fi
   if [ -z "$checkpoints" ] || [ -z "$(ls checkpoints)" ]; then return; fi
-  aws s3 sync --quiet checkpoints "$checkpoints"
+  s3 sync checkpoints "$checkpoints"
 }}
 told_to_end() {{
   if metadata spot/instance-action > notice.json; then echo interrupted
@@ -52,14 +56,15 @@ limited() {{
   exec "$@"
 }}
 fetch() {{
-  aws s3 cp --quiet {source} source.tar.gz && tar -xzf source.tar.gz -C code || return 1
-  aws s3 cp --quiet --recursive {data} data && aws s3 cp --quiet {weights} weights/{weights_name} || return 1
-  if [ -n {wheels} ]; then aws s3 cp --quiet --recursive {wheels} wheels || return 1; fi
-  if [ -n "$checkpoints" ]; then aws s3 sync --quiet "$checkpoints" checkpoints || return 1; fi
+  s3 cp {source} source.tar.gz && tar -xzf source.tar.gz -C code || return 1
+  s3 cp --recursive {data} data && s3 cp {weights} weights/{weights_name} || return 1
+  if [ -n {wheels} ]; then s3 cp --recursive {wheels} wheels || return 1; fi
+  if [ -n "$checkpoints" ]; then s3 sync "$checkpoints" checkpoints || return 1; fi
 }}
 started=$(date +%s)
 fetch > output/console.log 2>&1
 status=$?
+fetched=$(date +%s)
 if [ "$status" -eq 0 ]; then
   ( limited bash code/training/start.sh --data "$work/data" --weights "$work"/weights/{weights_name} \\
     --model-dir "$work/model" --output-dir "$work/output" {arguments} ) >> output/console.log 2>&1 &
@@ -75,13 +80,13 @@ if [ -s why ]; then why=$(cat why); elif [ "$status" -eq 124 ] || [ "$status" -e
 if [ "$status" -eq 0 ]; then why=done; fi
 tail -c 65536 output/console.log
 if [ "$status" -eq 0 ]; then
-  tar -czf model.tar.gz -C model . && aws s3 cp --quiet model.tar.gz "$output/model.tar.gz" || status=1
+  tar -czf model.tar.gz -C model . && s3 cp model.tar.gz "$output/model.tar.gz" || status=1
 fi
 if [ "$why" != done ]; then keep; fi
-tar -czf output.tar.gz -C output . && aws s3 cp --quiet output.tar.gz "$output/output.tar.gz"
-printf '{{"exit_code": %d, "why": "%s", "started_at": %d, "ended_at": %d}}' \\
-  "$status" "$why" "$started" "$(date +%s)" > end.json
-aws s3 cp --quiet end.json "$output/end.json"
+tar -czf output.tar.gz -C output . && s3 cp output.tar.gz "$output/output.tar.gz"
+printf '{{"exit_code": %d, "why": "%s", "started_at": %d, "fetched_at": %d, "ended_at": %d}}' \\
+  "$status" "$why" "$started" "$fetched" "$(date +%s)" > end.json
+s3 cp end.json "$output/end.json"
 shutdown -h now
 """
 

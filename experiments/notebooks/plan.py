@@ -35,7 +35,7 @@ systemd-run --unit pedigree-idle-stop --on-active=5m --on-unit-active=5m \\
   python3 /usr/local/bin/pedigree-idle-stop.py {idle_s}
 cd /home/ec2-user/SageMaker/pedigree
 if [ ! -e launch.ipynb ]; then
-  aws s3 cp --quiet {book} book.tar.gz && tar -xzf book.tar.gz && rm book.tar.gz
+  aws s3 cp --only-show-errors {book} book.tar.gz && tar -xzf book.tar.gz && rm book.tar.gz
   cp experiments/notebooks/launch.ipynb launch.ipynb && chown -R ec2-user:ec2-user .
 fi
 """

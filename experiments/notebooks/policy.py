@@ -49,12 +49,13 @@ def _runs(foundation: Foundation) -> list[Policy]:
 def _instances(foundation: Foundation) -> list[Policy]:
     ours = _account(foundation, "ec2")
     kinds = ("instance", "volume", "network-interface", "security-group", "subnet")
-    end = _allow("EndOwnInstances", ["ec2:TerminateInstances"], [f"{ours}:instance/*"])
+    verbs = ["ec2:TerminateInstances", "ec2:GetConsoleOutput"]
+    own = _allow("ReadAndEndOwnInstances", verbs, [f"{ours}:instance/*"])
     return [
         _allow("Launch", ["ec2:RunInstances"], [f"{ours}:{kind}/*" for kind in kinds]),
         _allow("LaunchImage", ["ec2:RunInstances"], [f"arn:aws:ec2:{foundation.region}::image/*"]),
         _allow("Tag", ["ec2:CreateTags"], [f"{ours}:instance/*", f"{ours}:volume/*"]),
-        {**end, "Condition": {"StringLike": {"aws:ResourceTag/pedigree:run": "*"}}},
+        {**own, "Condition": {"StringLike": {"aws:ResourceTag/pedigree:run": "*"}}},
     ]
 
 

@@ -15,20 +15,29 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from experiments.errors import PriceError
-from experiments.pricing.queries import LAMBDA_GROUPS, LOGS, S3_GROUPS, SAGEMAKER_USES, VOLUMES
+from experiments.prices import SERVERLESS, SERVERLESS_RATES
+from experiments.pricing.queries import (
+    LAMBDA_GROUPS,
+    LOGS,
+    S3_GROUPS,
+    SAGEMAKER_USES,
+    SERVERLESS_GROUPS,
+    VOLUMES,
+)
 from experiments.records import Price
 
 _MAX_PRODUCT_BYTES = 1_000_000
 _PREFIX = re.compile(r"^(?:[A-Z]{2,4}[0-9]?-)?")
 _ML = re.compile(r"^(\w+):(ml\.[a-z0-9-]+\.[a-z0-9]+)$")
-_SERVERLESS = re.compile(r"^ServerlessInf:Mem-([1-6])GB$")
+_SERVERLESS = re.compile(r"^(?:ServerlessInf|ProvisionedConcurrency):(?:Mem|Usage)-([1-6])GB$")
+_DATA = re.compile(r"^(?:Hst|Host):Data-Bytes-(In|Out)$")
 _VOLUME = re.compile(r"^EBS:VolumeUsage(?:\.(\w+))?$")
 _UNITS = {
     "Hrs": "hour", "Hours": "hour", "hours": "hour",
     "GB-Mo": "GB-month", "GB-month": "GB-month",
     "Requests": "request", "Request": "request",
-    "Lambda-GB-Second": "GB-second", "GB-Seconds": "GB-second", "Second": "GB-second",
-    "seconds": "second", "Sec": "second", "Seconds": "second", "GB": "GB",
+    "Lambda-GB-Second": "GB-second", "GB-Seconds": "GB-second", "GB": "GB",
+    "second": "second", "seconds": "second", "Sec": "second", "Second": "second", "Seconds": "second",
 }  # fmt: skip
 # EBS volumes are named by their history: plain is magnetic, piops is io1 (AWS's own examples).
 _VOLUME_NAMES = {"piops": "io1", **{name: name for name in VOLUMES}}
@@ -37,7 +46,8 @@ _VOLUME_NAMES = {"piops": "io1", **{name: name for name in VOLUMES}}
 def read_product(text: str, region: str) -> Price | None:
     """The row that one entry of `PriceList` gives, or None for a product that no book holds.
 
-    `text` is JSON text as GetProducts returns it. A tiered price gives its first tier. Raises
+    `text` is JSON text as GetProducts returns it. A tiered price gives its first tier; a serverless
+    endpoint's, whose first seconds of a new account are free, its first that costs. Raises
     PriceError if the text is not a product, or a product that a book holds has no price in USD.
     """
     product = _parsed(text)
@@ -49,7 +59,10 @@ def read_product(text: str, region: str) -> Price | None:
     if named is None:
         return None
     service, component, kind = named
-    unit, usd = _in_bundles(component, *_first_tier(product, usage))
+    if component in SERVERLESS_RATES:
+        unit, usd = _per_gb_second(kind, *_first_tier(product, usage, is_free_at_first=True))
+    else:
+        unit, usd = _in_bundles(component, *_first_tier(product, usage))
     return Price(
         service=service,
         component=component,
@@ -78,27 +91,37 @@ def _parsed(text: str) -> dict[str, Any]:
     )
 
 
-def _first_tier(product: Mapping[str, Any], usage: str) -> tuple[str, Decimal]:
+def _first_tier(
+    product: Mapping[str, Any], usage: str, *, is_free_at_first: bool = False
+) -> tuple[str, Decimal]:
     """Unit and USD of the on-demand price from 0 on; Lambda's free tier is no tier of the list."""
     tiers = [
         tier
         for term in product.get("terms", {}).get("OnDemand", {}).values()
         for tier in term.get("priceDimensions", {}).values()
     ]
-    for tier in tiers:
-        if str(tier.get("beginRange", "0")) in ("0", "0.0000000000", ""):
-            unit = str(tier.get("unit", ""))
-            try:
-                usd = Decimal(str(tier["pricePerUnit"]["USD"]))
-            except (KeyError, InvalidOperation):
-                break
-            if unit in _UNITS and usd.is_finite() and usd >= 0:
-                return _UNITS[unit], _plain(usd)
-            raise PriceError(
-                f"{usage} is priced at {usd} by {unit!r}, a unit not known here",
-                fix="nothing was written; pedigree must learn this unit",
-            )
+    for begin, unit, usd in sorted(map(_tier, tiers), key=lambda tier: tier[0]):
+        if usd.is_nan() or (begin > 0 and not is_free_at_first):
+            break
+        if usd == 0 and is_free_at_first:
+            continue
+        if unit in _UNITS and usd.is_finite() and usd >= 0:
+            return _UNITS[unit], _plain(usd)
+        raise PriceError(
+            f"{usage} is priced at {usd} by {unit!r}, a unit not known here",
+            fix="nothing was written; pedigree must learn this unit",
+        )
     raise PriceError(f"{usage} has no on-demand price in USD", fix="nothing was written")
+
+
+def _tier(dimension: Mapping[str, Any]) -> tuple[Decimal, str, Decimal]:
+    """From where on, by which unit and at how many USD; NaN where it does not say."""
+    try:
+        begin = Decimal(str(dimension.get("beginRange") or 0))
+        usd = Decimal(str(dimension["pricePerUnit"]["USD"]))
+    except (KeyError, TypeError, InvalidOperation):
+        begin, usd = Decimal(0), Decimal("NaN")
+    return begin, str(dimension.get("unit", "")), usd
 
 
 _BUNDLES = {
@@ -110,10 +133,22 @@ _BUNDLES = {
 
 
 def _in_bundles(component: str, unit: str, usd: Decimal) -> tuple[str, Decimal]:
+    if unit == "second" and component.endswith("gb_second"):
+        return "GB-second", usd  # Lambda's list says Second of what its usage types count in GB
     if unit != "request":
         return unit, usd
     bundle, count = _BUNDLES[component]
     return bundle, _plain(usd * count)
+
+
+def _per_gb_second(size: str, unit: str, usd: Decimal) -> tuple[str, Decimal]:
+    """AWS lists a second of each size; the books hold a GB-second, so that sizes can be compared."""
+    if unit != "second":
+        raise PriceError(
+            f"a serverless endpoint of {size} is listed by {unit}, not by the second",
+            fix="nothing was written; pedigree must learn this unit",
+        )
+    return "GB-second", _plain(usd / int(size.removesuffix("GB")))
 
 
 def _plain(usd: Decimal) -> Decimal:
@@ -140,13 +175,25 @@ def _ec2(usage: str, attributes: Mapping[str, Any]) -> _Named:
 
 
 def _sagemaker(usage: str, attributes: Mapping[str, Any]) -> _Named:
-    memory = _SERVERLESS.match(usage)
-    if memory:
-        return "sagemaker", f"serverless_{memory.group(1)}gb_second", ""
+    size = _SERVERLESS.match(usage)
+    if size:
+        return _serverless(usage, size.group(1), attributes)
+    data = _DATA.match(usage)
+    if data and attributes.get("operation") == "Invoke-Endpoint":
+        return "sagemaker", f"endpoint_data_{data.group(1).lower()}", ""
     found = _ML.match(usage)
     if not found or found.group(1) not in SAGEMAKER_USES:
         return None
     return "sagemaker", SAGEMAKER_USES[found.group(1)], found.group(2)
+
+
+def _serverless(usage: str, gigabytes: str, attributes: Mapping[str, Any]) -> _Named:
+    """A serverless endpoint's rate: on demand, ready, or used while ready. Which of the latter two is
+    taken from the group: published readers of the usage types disagree on `Mem` and `Usage` there."""
+    component = SERVERLESS if usage.startswith("ServerlessInf:Mem-") else None
+    if usage.startswith("ProvisionedConcurrency:"):
+        component = SERVERLESS_GROUPS.get(str(attributes.get("group", "")))
+    return ("sagemaker", component, f"{gigabytes}GB") if component else None
 
 
 def _lambda(usage: str, attributes: Mapping[str, Any]) -> _Named:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.prices import SERVERLESS_RATES, SERVERLESS_READY, SERVERLESS_READY_USED
+
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-south-1")
 """The regions that the shipped books hold."""
 
@@ -57,6 +59,11 @@ LAMBDA_GROUPS = {
     "AWS-Lambda-Duration-Provisioned": "provisioned_duration_gb_second",
     "AWS-Lambda-Storage-Duration": "ephemeral_storage_gb_second",
 }
+SERVERLESS_GROUPS = {
+    "ServerlessProvisionedConcurrency-Usage": SERVERLESS_READY,
+    "ServerlessProvisionedConcurrency-Duration": SERVERLESS_READY_USED,
+}
+"""As infracost's SageMaker resource names them; not recorded from AWS here."""
 S3_GROUPS = {"S3-API-Tier1": "put_request", "S3-API-Tier2": "get_request"}
 LOGS = {"DataProcessing-Bytes": "logs_ingest", "TimedStorage-ByteHrs": "logs_storage"}
 
@@ -80,7 +87,18 @@ def _of_region(region: str) -> tuple[Query, ...]:
         ("instances", "AmazonEC2", _LINUX, (("ec2", "instance"),)),
         ("volumes", "AmazonEC2", {"productFamily": "Storage"}, _pairs("ebs", VOLUMES, "_storage")),
         ("sagemaker", "AmazonSageMaker", {"productFamily": "ML Instance"}, uses),
-        ("serverless", "AmazonSageMaker", {"productFamily": "ML Serverless"}, ()),
+        (
+            "serverless",
+            "AmazonSageMaker",
+            {"productFamily": "ML Serverless"},
+            _pairs("sagemaker", SERVERLESS_RATES),
+        ),
+        (
+            "endpoint-data",
+            "AmazonSageMaker",
+            {"operation": "Invoke-Endpoint"},
+            _pairs("sagemaker", ("endpoint_data_in", "endpoint_data_out")),
+        ),
         ("lambda", "AWSLambda", {}, _pairs("lambda", tuple(LAMBDA_GROUPS.values()))),
         ("s3-storage", "AmazonS3", {"volumeType": "Standard"}, (("s3", "standard_storage"),)),
         (

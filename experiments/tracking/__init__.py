@@ -1,5 +1,6 @@
 """The one door to MLflow. Writing the same thing twice changes nothing."""
 
-from experiments.tracking.tracker import Tracker, default_uri
+from experiments.tracking.stores import default_uri
+from experiments.tracking.tracker import Tracker
 
 __all__ = ["Tracker", "default_uri"]

@@ -89,6 +89,9 @@ def _log_scores(client: Any, run: Any, record: RunRecord, model_id: str) -> None
     """The run's test scores once more, at their own times, now with the model and its data."""
     from mlflow.entities import Metric
 
+    digest = short_digest(record.dataset_digest)
+    # A server refuses a name without a digest; a database takes it.
+    data = {"dataset_name": record.experiment, "dataset_digest": digest} if digest else {}
     scores = []
     for name in record.metrics:
         history = (
@@ -101,8 +104,7 @@ def _log_scores(client: Any, run: Any, record: RunRecord, model_id: str) -> None
                 point.timestamp,
                 point.step,
                 model_id=model_id,
-                dataset_name=record.experiment,
-                dataset_digest=short_digest(record.dataset_digest),
+                **data,
             )
             for point in history[-1:]
         ]

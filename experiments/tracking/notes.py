@@ -74,6 +74,8 @@ def settled_note(record: RunRecord, cost: Cost) -> str:
         f"**{record.status.value}** {record.reason}".strip(),
         "",
     ]
+    lines += [f"- **warning:** {text}" for text in record.warnings]
+    lines += [""] if record.warnings else []
     lines += _scores(record)
     lines += ["| item | quantity | price | USD |", "|---|---:|---:|---:|"]
     lines += [

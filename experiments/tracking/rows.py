@@ -45,6 +45,7 @@ def record_of(
         git_commit=params.get("code/git_commit", ""),
         started_at=_moment(start_ms),
         ended_at=_moment(end_ms),
+        warnings=tuple(filter(None, tags.get(names.WARNINGS, "").split("\n"))),
     )
 
 

@@ -3,7 +3,7 @@
 MLflow's `search_runs` builds every param, tag and metric of every run as an object; a leaderboard needs
 a dozen values of each. Here each value is one indexed range of its table (`key` leads their primary
 keys), and MLflow itself need not be imported. A store behind an MLflow server is not a database that
-can be read here: `readable` says so, and the caller uses `search_runs`.
+can be read here: `is_database` says so, and the caller uses `search_runs`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from experiments import names
 from experiments.records import RunRecord
 from experiments.tracking.rows import record_of
+from experiments.tracking.stores import is_database
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _READ_ONLY = {"postgresql_readonly": True}
 """Heeded by PostgreSQL alone; a sqlite file is opened with mode=ro."""
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ BOARD = Columns(
         names.COST_USD,
         names.COST_BASIS,
         names.MODEL_URI,
+        names.WARNINGS,
     ),
 )
 """What a leaderboard, the spend by day and the budgets need."""
@@ -56,16 +57,11 @@ FORECAST = Columns(
         *BOARD.params,
         *("launch/region", "launch/spot", "data/images", "data/digest"),
         *("train/backbone", "train/epochs", "train/engine", "train/feature_engine", "train/crop"),
-        *("train/trainable", "train/deep_epochs", "train/views"),
+        *("train/trainable", "train/deep_epochs", "train/views", "train/trials"),
     ),
     tags=BOARD.tags,
 )
 """What a prediction of time and cost learns from."""
-
-
-def readable(uri: str) -> bool:
-    """Whether the store at this tracking URI is a database that can be read directly."""
-    return uri.partition(":")[0].partition("+")[0] in _DATABASES
 
 
 def read_runs(
@@ -98,7 +94,7 @@ def board(
     Straight from the database where there is one; through an MLflow server by its search_runs, which
     brings every value of every run.
     """
-    if readable(tracker.uri):
+    if is_database(tracker.uri):
         found = read_runs(tracker.uri, columns, experiment=experiment)
         if found is not None:
             return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -19,10 +18,9 @@ from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from experiments.tracking.entries import dataset_input, link_version, log_model, log_trials
 from experiments.tracking.notes import closing_tags, cost_table, opening_tags, requests_text
 from experiments.tracking.rows import record_of
+from experiments.tracking.stores import is_database, open_client
 
-DEFAULT_STORE = "mlflow.db"
 _BATCH = 1000  # the most that MLflow takes in one request
-_PASSWORD = re.compile(r"//[^/@\s]*@")
 _MAX_TEXT_BYTES = 64 * 1024**2
 # MLflow's pages then show what model training needs, and not what prompts need.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -34,22 +32,6 @@ _END_STATUS = {
 }
 
 
-def default_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI if set, else the sqlite file that a plain `mlflow ui` opens in `root`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DEFAULT_STORE}"
-
-
-def _no_answer(uri: str, error: Exception) -> CloudError:
-    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    said = f"the tracker at {uri} does not answer: {why}"
-    return CloudError(
-        _PASSWORD.sub("//", said),
-        fix="start it, set MLFLOW_TRACKING_URI to where it is, or unset MLFLOW_TRACKING_URI to use"
-        f" {DEFAULT_STORE} here",
-        code="Unreachable",
-    )
-
-
 class Tracker:
     """Runs in one MLflow store. `root` is where artifacts and the creation lock live."""
 
@@ -59,30 +41,14 @@ class Tracker:
 
     @cached_property
     def _client(self) -> Any:
-        os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-        # A server that is down is asked again by the mirror, which lets the run be watched meanwhile.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        from filelock import FileLock
-        from mlflow import MlflowClient
-
-        lock = self.root / ".pedigree" / "tracker.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):  # several processes must not migrate a fresh store at once
-            try:
-                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-                client.search_experiments(max_results=1)
-            except Exception as error:  # MLflow, its HTTP client and its database have their own
-                raise _no_answer(self.uri, error) from error
-        return client
+        return open_client(self.uri, self.root)
 
     def _experiment_id(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         place = None
-        if self.uri.startswith("sqlite:"):
+        if is_database(self.uri):  # a server has its own place
             place = (self.root / "mlartifacts" / name).resolve().as_uri()
         try:
             return str(self._client.create_experiment(name, artifact_location=place, tags=_KIND))
@@ -186,6 +152,7 @@ class Tracker:
         figures = {
             names.COST_METRIC: float(cost.total_usd),
             names.BILLABLE_METRIC: record.billable_s or 0.0,
+            **{n: v for n, v in record.metrics.items() if n == names.DOWNLOAD_METRIC},
         }
         points = [MetricPoint(name=n, value=v, step=0, t_ms=at_ms) for n, v in figures.items()]
         self.log_points(tracker_run_id, points)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from werkzeug import Request, Response
 
-from localaws.access.asked import Asked, asked_of
+from localaws.access.asked import asked_of
 from localaws.access.policies import Decision, evaluate
 from localaws.access.principals import policies_of, principal_of
+from localaws.access.question import Asked
+from localaws.access.role_objects import denied
 from localaws.wire.error_answers import error_answer
 from localaws.wire.protocol import ERROR_KEY, OPERATION_KEY, AwsError, Caller
 from localaws.wire.scope import credential_scope
@@ -21,6 +23,7 @@ _CODES = {
     "cloudformation": "AccessDenied",
     "ec2": "UnauthorizedOperation",
 }
+_JSON = ("sagemaker", "logs", "ssm", "application-autoscaling")
 # What any principal may ask, whatever its policies say.
 _FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 
@@ -69,13 +72,6 @@ class Enforcement:
 
 
 def _denied(who: str, asked: Asked, decision: Decision, service: str) -> AwsError:
-    explicit = decision is Decision.EXPLICIT_DENY
-    why = (
-        "with an explicit deny in an identity-based policy"
-        if explicit
-        else f"because no identity-based policy allows the {asked.action} action"
-    )
-    on = "" if asked.resource == "*" else f" on resource: {asked.resource}"
-    text = f"User: {who} is not authorized to perform: {asked.action}{on} {why}"
     code = _CODES.get(service, "AccessDeniedException")
-    return AwsError(code, text, status=400 if service in ("sagemaker", "logs", "ssm") else 403)
+    status = 400 if service in _JSON else 403
+    return denied(who, asked.action, asked.resource, decision, code=code, status=status)

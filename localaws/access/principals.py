@@ -49,6 +49,12 @@ def policies_of(account_id: str, arn: str) -> list[Policy] | None:
     return found
 
 
+def roles_of_profile(account_id: str, name: str) -> list[str]:
+    """The ARNs of the roles in an instance profile; none where there is no such profile."""
+    found = [one for one in _iam(account_id).instance_profiles.values() if one.name == name]
+    return [role.arn for one in found for role in one.roles]
+
+
 def _owner(account_id: str, arn: str) -> Any:
     iam = _iam(account_id)
     try:

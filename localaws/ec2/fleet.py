@@ -224,11 +224,12 @@ class Fleet:
         with self._lock:
             self._places.pop(place.instance.id, None)
         folder = self._folder / place.instance.id
-        for entry in folder.iterdir():
+        # All of it may be gone by now: localaws may have been started anew on this folder.
+        for entry in list(folder.glob("*")):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             elif entry.name != "console.log":
-                entry.unlink()
+                entry.unlink(missing_ok=True)
 
     def _reclaim(self, place: _Place) -> None:
         if not self._clock.sleep(SPOT_NOTICE_S, place.gone) and self.has(place.instance.id):

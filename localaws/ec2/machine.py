@@ -110,6 +110,7 @@ class Machine:
             cwd=home,
             on_line=lambda _, line: self.console.add(line),
             keep_children=True,
+            tree=self._folder,
         )
         threading.Thread(
             target=self._report_end, args=(process,), name="ec2-user-data", daemon=True

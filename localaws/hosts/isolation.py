@@ -24,7 +24,8 @@ class Launch:
     """A program and the view that it asks for.
 
     mounts: absolute path inside -> real folder; hosts: name -> address; scratch: a folder of the
-    process's own, for what the view needs on disk.
+    process's own, for what the view needs on disk; tree: where what it writes anywhere else is kept, if
+    it is to have a file tree of its own.
     """
 
     argv: Sequence[str]
@@ -35,6 +36,7 @@ class Launch:
     hostname: str | None = None
     hosts: Mapping[str, str]
     join: Sequence[int] = ()
+    tree: Path | None = None
 
 
 def in_namespaces(launch: Launch) -> Launch:
@@ -44,7 +46,7 @@ def in_namespaces(launch: Launch) -> Launch:
         hosts_file = launch.scratch / "hosts"
         known = {"localhost": "127.0.0.1", **launch.hosts}
         hosts_file.write_text("".join(f"{address} {name}\n" for name, address in known.items()))
-    if not (launch.mounts or hosts_file or launch.hostname or launch.join):
+    if not (launch.mounts or hosts_file or launch.hostname or launch.join or launch.tree):
         return replace(launch, argv=_by_shell(launch.argv))
     (launch.scratch / "view").mkdir(exist_ok=True)
     view = {
@@ -54,6 +56,7 @@ def in_namespaces(launch: Launch) -> Launch:
         "cwd": str(launch.cwd),
         "scratch": str(launch.scratch / "view"),
         "join": list(launch.join),
+        "tree": None if launch.tree is None else str(launch.tree),
     }
     argv = [*BARE_PYTHON, str(_SANDBOX), json.dumps(view), *launch.argv]
     return replace(launch, argv=argv, cwd=Path("/"))

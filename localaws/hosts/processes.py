@@ -180,16 +180,15 @@ class Processes:
         network: Network | None = None,
         pass_fds: Sequence[int] = (),
         keep_children: bool = False,
+        tree: Path | None = None,
     ) -> Process:
-        """Start `argv` and return at once.
+        """Start `argv` and return at once; one that does not exist ends with 127 and says so.
 
         env: added to PATH (this venv first), HOME, TMPDIR, LANG; nothing else is inherited.
-        on_line: called with (``stdout`` or ``stderr``, line without its newline), from one thread;
-            None discards the output. A line over 256 KiB arrives in pieces.
-        mounts: absolute path inside -> folder outside. hosts: name -> address. network: one of
-            `open_network`, to run in.
+        on_line: gets (``stdout`` or ``stderr``, line) from one thread; over 256 KiB in pieces.
+        mounts: path inside -> folder outside. hosts: name -> address. network: of `open_network`.
         keep_children: what the program left running lives on after it (until stop or close).
-        A program that does not exist ends with status 127 and says so on stderr.
+        tree: keep there whatever it writes, wherever; without namespaces it writes to this machine.
         """
         scratch = self._root / str(next(self._numbers))
         mark = f"{self._server}.{scratch.name}"
@@ -202,6 +201,7 @@ class Processes:
             hostname=hostname,
             hosts=hosts or {},
             join=network.fds if network is not None else (),
+            tree=tree,
         )
         with self._lock:
             if self._closed:

@@ -96,6 +96,7 @@ def kill_marked(mark: str, rounds: int = 20) -> None:
 def end_all(groups: Iterable[int], mark: str, grace_s: float = GRACE_S) -> None:
     """SIGTERM to all groups and marked processes, `grace_s` of patience, then SIGKILL."""
     left = set(groups)
+    marked = marked_pids(mark)
     for group in left:
         signal_group(group, signal.SIGTERM)
     signal_marked(mark, signal.SIGTERM)
@@ -103,11 +104,30 @@ def end_all(groups: Iterable[int], mark: str, grace_s: float = GRACE_S) -> None:
     while time.monotonic() < deadline:
         left = living(left)
         if not left and not marked_pids(mark):
-            return
+            break
         time.sleep(_POLL_S)
     for group in left:
         signal_group(group, signal.SIGKILL)
     kill_marked(mark)
+    await_gone(marked)
+
+
+def await_gone(pids: Iterable[int], limit_s: float = GRACE_S) -> None:
+    """Wait for processes that end: one that leaves a file tree has lost its mark before it is gone."""
+    deadline = time.monotonic() + limit_s
+    left = list(pids)
+    while left and time.monotonic() < deadline:
+        left = [pid for pid in left if _is_there(pid)]
+        if left:
+            time.sleep(_POLL_S / 10)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
 
 
 def watch(mark: str) -> None:

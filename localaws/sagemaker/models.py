@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localaws.account import roles
 from localaws.clock import Timer
+from localaws.sagemaker.hosting.routing import strategy_of
 from localaws.sagemaker.hosting.serverless import check_serverless
 from localaws.sagemaker.listing import Columns, page
 from localaws.sagemaker.tags import Tags
@@ -17,10 +18,10 @@ from localaws.sagemaker.words import (
     split_s3_uri,
     unsupported,
 )
+from localaws.sagemaker.world import World
 from localaws.settings import Settings
-from localaws.storage.objects import Objects
 from localaws.store import Store
-from localaws.wire.protocol import Caller
+from localaws.wire.protocol import AwsError, Caller
 
 SERVICE = "sagemaker.amazonaws.com"
 _CONFIG = "endpoint configuration"
@@ -34,14 +35,12 @@ _INSTANCES = ("InstanceType", "InitialInstanceCount")
 class Models:
     """CreateModel, DescribeModel, ListModels, DeleteModel."""
 
-    def __init__(
-        self, store: Store, tags: Tags, clock: Timer, objects: Objects, settings: Settings
-    ) -> None:
+    def __init__(self, store: Store, tags: Tags, world: World) -> None:
         self._table = store.table("models")
         self._tags = tags
-        self._clock = clock
-        self._objects = objects
-        self._settings = settings
+        self._world = world
+        self._clock = world.clock
+        self._settings = world.settings
 
     def create_model(self, params: Params, caller: Caller) -> Doc:
         """SageMaker CreateModel; the archive must exist and the role trust SageMaker."""
@@ -96,8 +95,17 @@ class Models:
                 'exists and that its trust relationship policy allows the action "sts:AssumeRole" '
                 f'for the service principal "{SERVICE}".'
             )
-        if uri is not None and not self._objects.exists(*split_s3_uri(uri)):
+        if uri is not None and not self._found(uri, role):
             raise invalid(f"Could not find model data at {uri}.")
+
+    def _found(self, uri: str, role: str) -> bool:
+        try:
+            return self._world.objects_of(role).exists(*split_s3_uri(uri))
+        except AwsError as error:
+            raise invalid(
+                f'Could not access model data at {uri}. Please ensure that the role "{role}" has '
+                f'"s3:GetObject" permissions. Error message from S3: {error.message}'
+            ) from error
 
 
 def _container(params: Params) -> Doc:
@@ -194,6 +202,7 @@ class EndpointConfigs:
         for member in _REFUSED_VARIANT:
             if variant.get(member):
                 raise unsupported(member, "use InstanceType and InitialInstanceCount")
+        strategy_of(variant)
         serverless = variant.get("ServerlessConfig")
         if serverless is not None:
             check_serverless(serverless)

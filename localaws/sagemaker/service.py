@@ -53,7 +53,7 @@ class SageMaker:
             settings=settings,
         )
         self.training_jobs = TrainingJobs(store, tags, world)
-        models = Models(store, tags, clock, objects, settings)
+        models = Models(store, tags, world)
         configs = EndpointConfigs(store, tags, clock, models, settings)
         self.metrics = EndpointMetrics(watch.data)
         self.endpoints = Endpoints(store, tags, models, configs, world, self.metrics, watch.alarms)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from localaws.access.role_objects import ObjectStore
 from localaws.sagemaker.words import Params, invalid, split_s3_uri
-from localaws.storage.objects import Objects
 from localaws.wire.protocol import AwsError
 
 
@@ -22,7 +22,7 @@ class ChannelFile:
 
 
 def channel_files(
-    channel: Params, objects: Objects, *, region: str, role: str
+    channel: Params, objects: ObjectStore, *, region: str, role: str
 ) -> list[ChannelFile]:
     """Every file of the channel, sorted. Raises AWS's error when there is none."""
     source = channel["DataSource"]["S3DataSource"]
@@ -51,7 +51,7 @@ def _nothing_found(uri: str, bucket: str, region: str, role: str, said: str) -> 
     )
 
 
-def _from_prefix(bucket: str, prefix: str, objects: Objects) -> list[ChannelFile]:
+def _from_prefix(bucket: str, prefix: str, objects: ObjectStore) -> list[ChannelFile]:
     listed = [info.key for info in objects.list(bucket, prefix) if not info.key.endswith("/")]
     # A prefix that ends inside a name (data/train-) keeps the whole name.
     cut = len(prefix) if not prefix or prefix.endswith("/") else prefix.rfind("/") + 1
@@ -88,7 +88,7 @@ def share(
     return list(files[host::hosts])
 
 
-def download(files: Sequence[ChannelFile], folder: Path, objects: Objects) -> None:
+def download(files: Sequence[ChannelFile], folder: Path, objects: ObjectStore) -> None:
     """Write the files below `folder`, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:

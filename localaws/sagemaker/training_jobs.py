@@ -150,10 +150,9 @@ class TrainingJobs:
 
     def _find_data(self, params: Params) -> dict[str, list[ChannelFile]]:
         region, role = self._world.settings.region, params["RoleArn"]
+        objects = self._world.objects_of(role)
         return {
-            channel["ChannelName"]: channel_files(
-                channel, self._world.objects, region=region, role=role
-            )
+            channel["ChannelName"]: channel_files(channel, objects, region=region, role=role)
             for channel in params.get("InputDataConfig", [])
         }
 

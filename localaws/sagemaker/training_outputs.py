@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from localaws.access.role_objects import ObjectStore
 from localaws.sagemaker.archives import pack, regular_files
 from localaws.sagemaker.words import Params, split_s3_uri
-from localaws.storage.objects import Objects
 from localaws.wire.protocol import AwsError
 
 SYNC_S = 5.0
@@ -27,7 +27,7 @@ def merged(folders: Iterable[Path]) -> dict[str, Path]:
 class OutputLocation:
     """Where one job's results go: <S3OutputPath>/<job>/output/."""
 
-    def __init__(self, params: Params, objects: Objects) -> None:
+    def __init__(self, params: Params, objects: ObjectStore) -> None:
         config = params["OutputDataConfig"]
         self._compressed = config.get("CompressionType", "GZIP") == "GZIP"
         self._bucket, prefix = split_s3_uri(config["S3OutputPath"])
@@ -58,7 +58,7 @@ class CheckpointSync:
     Only what changed is written; nothing is deleted from S3.
     """
 
-    def __init__(self, uri: str, folders: list[Path], objects: Objects) -> None:
+    def __init__(self, uri: str, folders: list[Path], objects: ObjectStore) -> None:
         self._bucket, prefix = split_s3_uri(uri)
         self._prefix = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         self._folders = folders

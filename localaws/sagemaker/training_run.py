@@ -77,7 +77,8 @@ class TrainingRun:
         names = host_names(params)
         self._hosts = [TrainingHost(name, self._work / name, params) for name in names]
         self._metrics = MetricReader(params, world.clock.now)
-        self._output = OutputLocation(params, world.objects)
+        self._objects = world.objects_of(params["RoleArn"])
+        self._output = OutputLocation(params, self._objects)
         self._checkpoints: CheckpointSync | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -180,7 +181,7 @@ class TrainingRun:
                 for channel in self._params.get("InputDataConfig", []):
                     name = channel["ChannelName"]
                     files = share(self._files[name], channel, number, len(self._hosts))
-                    download(files, host.folder / "input/data" / name, self._world.objects)
+                    download(files, host.folder / "input/data" / name, self._objects)
                     self._leave_if_abandoned()
             self._restore_checkpoints()
         except (AwsError, OSError) as error:
@@ -191,7 +192,7 @@ class TrainingRun:
         config = self._params.get("CheckpointConfig")
         if config is not None:
             folders = [host.checkpoints for host in self._hosts]
-            self._checkpoints = CheckpointSync(config["S3Uri"], folders, self._world.objects)
+            self._checkpoints = CheckpointSync(config["S3Uri"], folders, self._objects)
             self._checkpoints.restore()
 
     def _train(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from localaws.access.role_objects import ObjectStore, RoleObjects
 from localaws.account import roles
 from localaws.account.log_lines import LogLines
 from localaws.clock import Timer
@@ -24,6 +25,12 @@ class World:
     logs: LogLines
     sts: roles.Sts
     settings: Settings
+
+    def objects_of(self, role_arn: str) -> ObjectStore:
+        """S3 as SageMaker sees it with this role: everything, unless IAM is enforced."""
+        if not self.settings.enforce_iam:
+            return self.objects
+        return RoleObjects(self.objects, role_arn, self.settings.account_id)
 
     def role_env(self, role_arn: str) -> dict[str, str]:
         """Environment in which a program calls localaws as `role_arn`, for up to 12 hours."""

@@ -1,10 +1,12 @@
 """Who may come in: a plain count while the server keeps pace, a short queue while it does not.
 
-A burst, or a handful of clients that each wait for their answer, queues up to `most`. Once that is
-full, more comes in than can be answered, and a queue would only make everyone's answer late: until
-what is offered in a window could be answered in it, only `busy_most` are inside, half of them at
-work and half waiting: enough to keep the processor busy. So under lasting overload those who are let
-in wait for one photograph, not for thirty.
+A burst, or a handful of clients that each wait for their answer, queues up to `most`, or up to what
+can be answered in `most_s` where that is less: thirty photographs are a quarter of a second of work
+on one machine and seven seconds on another. Once that is full, more comes in than can be answered,
+and a queue would only make everyone's answer late: until what is offered in a window could be
+answered in it, only `busy_most` are inside, half of them at work and half waiting: enough to keep
+the processor busy. So under lasting overload those who are let in wait for one photograph, not for
+thirty.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _SMOOTHING = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Photographs inside at a time: `most`, and `busy_most` under overload.
+    """Photographs inside at a time: `most`, never over `most_s` of work but for `busy_most`, which
+    is also what is inside under overload.
 
     Overload ends with a window of `window_s` in which no more was offered than `share` of what the
     server could have answered.
@@ -28,6 +31,7 @@ class Bounds:
 
     most: int = 32
     busy_most: int = 2
+    most_s: float = 2.5
     window_s: float = 0.5
     share: float = 0.9
 
@@ -81,12 +85,14 @@ class Admission:
         self.inside -= photos
 
     def _room(self) -> int:
-        if not self.is_overloaded:
-            return self._bounds.most
-        now = self._clock()
-        if now - self._window_from >= self._bounds.window_s and not self._lasts(now):
-            return self._bounds.most
-        return self._bounds.busy_most
+        bounds = self._bounds
+        if self.is_overloaded:
+            now = self._clock()
+            if now - self._window_from < bounds.window_s or self._lasts(now):
+                return bounds.busy_most
+        if self.photo_s * bounds.most <= bounds.most_s:
+            return bounds.most
+        return max(bounds.busy_most, int(bounds.most_s / self.photo_s))
 
     def _lasts(self, now: float) -> bool:
         """At the end of a window: was it more than could be answered?"""

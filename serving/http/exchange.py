@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from serving.errors import RequestError
+from serving.inputs.options import ATTRIBUTES, read_attributes
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_ID_HEADERS = ("x-request-id", "x-amzn-sagemaker-inference-id", "x-amzn-requestid")
+_ID_HEADERS = ("x-amzn-sagemaker-inference-id", "x-amzn-requestid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +33,16 @@ class HttpLimits:
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """The id that the client gave (X-Request-Id, else SageMaker's inference id), else a new one."""
-    for name in _ID_HEADERS:
-        if _ID.fullmatch(headers.get(name, "")):
-            return headers[name]
+    """The id that the client gave, else a new one.
+
+    It is X-Request-Id, else `request-id=…` among the custom attributes (of a caller's headers the only
+    one that SageMaker passes on to the container), else SageMaker's inference id.
+    """
+    attributes = read_attributes(headers.get(ATTRIBUTES, ""))
+    given = [headers.get("x-request-id", ""), attributes.get("request-id", "")]
+    for text in [*given, *(headers.get(name, "") for name in _ID_HEADERS)]:
+        if _ID.fullmatch(text):
+            return text
     return uuid.uuid4().hex
 
 

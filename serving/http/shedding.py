@@ -25,7 +25,9 @@ _END: Final = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IGNORECASE)
 _SPECIAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection)[ \t]*:", re.IGNORECASE)
 _ID = re.compile(
-    rb"\r\nx-(?:request-id|amzn-sagemaker-inference-id):[ \t]*([A-Za-z0-9._:/+=@-]{1,128})[ \t]*(?=\r\n)",
+    rb"\r\nx-(?:(?:request-id|amzn-sagemaker-inference-id):[ \t]*"
+    rb"|amzn-sagemaker-custom-attributes:(?:[^\r\n]*[ \t,;:])?request-id=)"
+    rb"([A-Za-z0-9._:/+=@-]{1,128})[ \t]*(?=[\r,;])",
     re.IGNORECASE,
 )
 _MAX_SKIPPED: Final = 6_291_456

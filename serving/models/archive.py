@@ -15,6 +15,7 @@ from serving.preprocess import Transform
 
 MANIFEST_FILE: Final = "pedigree.json"
 GRAPH_FILE: Final = "model.xml"
+WEIGHTS_FILE: Final = "model.safetensors"
 PRECISIONS: Final = {"openvino-f32": "f32", "openvino-bf16": "bf16", "openvino-int8": "f32"}
 """The engines this server can run, and the arithmetic that each asks of the processor.
 
@@ -28,7 +29,8 @@ _NEEDED = (GRAPH_FILE, "model.bin")
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A verified model. `version` is the run's id and the start of the manifest's own digest."""
+    """A verified model. `version` is the run's id and the start of the manifest's own digest;
+    `weights` the float32 ones, which only the torch engine reads and a promoted archive leaves out."""
 
     graph: Path
     engine: str
@@ -37,6 +39,8 @@ class Archive:
     transform: Transform
     temperature: float
     version: str
+    backbone: str
+    weights: Path | None
 
 
 def read_archive(folder: Path) -> Archive:
@@ -56,6 +60,8 @@ def read_archive(folder: Path) -> Archive:
         transform=_transform(content["transform"]),
         temperature=float(content["temperature"]),
         version=f"{content['run_id'] or 'run'}@{digest}",
+        backbone=str(content.get("backbone", "")),
+        weights=folder / WEIGHTS_FILE if WEIGHTS_FILE in content["files"] else None,
     )
 
 

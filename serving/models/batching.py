@@ -55,6 +55,10 @@ class _Waiting:
     row: Future[Row] = field(default_factory=Future)
 
 
+def _nothing(_row: Future[Row]) -> None:
+    """For callers that only look at the future."""
+
+
 class Batcher:
     """Hands photographs to a network, from any thread. `clock` is also that of the deadlines."""
 
@@ -65,12 +69,17 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._running = 0
 
-    def run(self, pixels: Pixels, *, deadline_at: float) -> Future[Row]:
+    def run(
+        self, pixels: Pixels, *, deadline_at: float, then: Callable[[Future[Row]], None] = _nothing
+    ) -> Future[Row]:
         """The answer to pixels [3, H, W]; TooLate if it was not begun before `deadline_at`.
 
-        May run the network in the calling thread, for this photograph and those of others.
+        May run the network in the calling thread, for this photograph and, as long as any wait, for
+        those of others. So whoever waits for this one gives `then`, which is called when it is answered,
+        not when the thread is free.
         """
         mine = _Waiting(pixels=pixels, deadline_at=deadline_at, since=self._clock())
+        mine.row.add_done_callback(then)
         with self._lock:
             self._waiting.append(mine)
             if self._running >= self._network.streams:

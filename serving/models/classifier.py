@@ -183,14 +183,13 @@ class Classifier:
                 raise TooLate
             pixels = load(photo, self._archive.transform, self._limits)
             decode_s = self._clock() - begun
-            row = self._batcher.run(pixels, deadline_at=job.deadline_at)
         except ImageError as error:
             job.settle(number, _refusal(error, number if len(job.seen) > 1 else None))
         except Exception as error:
             job.settle(number, error)
         else:
-            waited_s = begun - job.since
-            row.add_done_callback(partial(_settle, job, number, decode_s, waited_s))
+            answered = partial(_settle, job, number, decode_s, begun - job.since)
+            self._batcher.run(pixels, deadline_at=job.deadline_at, then=answered)
 
     def _reply(self, seen: Sequence[Seen], wanted: Wanted, options: Options) -> Reply:
         timing = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
@@ -15,36 +16,57 @@ from serving.preprocess import Pixels
 
 Logits: TypeAlias = npt.NDArray[np.float64]
 Shares: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """How many photographs go through the network together: at most, and under overload. There a
+    larger batch answers more of them, and each of those who were let in later."""
+
+    most: int
+    busy: int
+
+
+_ALONE: Final = Batches(most=1, busy=1)
 _BATCHES: Final = {
-    "openvino-f32": (1, 1),
-    "openvino-bf16": (4, 4),
-    "openvino-int8": (1, 4),
+    "openvino-f32": (_ALONE, _ALONE),
+    "openvino-bf16": (Batches(most=4, busy=2), Batches(most=4, busy=2)),
+    "openvino-int8": (Batches(most=4, busy=1), Batches(most=4, busy=2)),
 }
-"""The largest batch that pays, on one processor thread and on several.
+"""What pays, on one processor thread and on several.
 
 ResNet50, photos a second for batches of 1, 2, 4 and 8: f32 19 20 19 20 on one thread and 35 36 40 39
-on two; bf16 69 94 119 127 and 160 197 211 232; int8 205 209 218 221 and 274 361 400 401. Timing at the
-start, on a machine that does other things, chose differently from one start to the next.
+on two; bf16 69 94 119 127 and 160 197 211 232; int8 205 209 218 221 and 274 361 400 401, and on another
+processor with AMX 130 145 159 162 on one. Timing at the start, on a machine that does other things,
+chose differently from one start to the next.
 """
 
 
-def largest_batch(engine: str, threads: int) -> int:
-    """How many photographs at most go through the network together, from what was measured."""
+def batches(engine: str, threads: int) -> Batches:
+    """What was measured to pay for an engine, on so many processor threads."""
     alone, several = _BATCHES[engine]
     return alone if threads == 1 else several
+
+
+def busy_batch(asked: int, measured: int) -> int:
+    """The batch under overload: of two where a larger one was asked for, else as measured."""
+    return min(2, asked) if asked else measured
 
 
 class Engine:
     """Runs an archive's graph; safe to call from many threads, `streams` calls run at a time.
 
-    `threads` processor threads are shared out among the streams. `max_batch` 0 is `largest_batch`.
+    `threads` processor threads are shared out among the streams. `max_batch` 0 is what `batches` says.
     """
 
     def __init__(
         self, archive: Archive, *, threads: int, streams: int = 1, max_batch: int = 0
     ) -> None:
+        self.name = archive.engine
         self.streams = streams
-        self.max_batch = max_batch or largest_batch(archive.engine, max(1, threads // streams))
+        known = batches(archive.engine, max(1, threads // streams))
+        self.max_batch = max_batch or known.most
+        self.busy_batch = busy_batch(max_batch, known.busy)
         self._archive = archive
         compiled = _compiled(archive, threads, streams)
         self._idle: SimpleQueue[Any] = SimpleQueue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from serving.errors import ArchiveError, RequestError
 from serving.inputs.photos import Inline, read_body
 from serving.models import codecs
 from serving.models.archive import Archive, read_archive
-from serving.models.engine import Engine, Logits, shares_of
+from serving.models.batching import Network
+from serving.models.engine import Logits, shares_of
 from serving.preprocess import DEFAULT_LIMITS, ImageError, Limits, Pixels, load
 
 
@@ -52,7 +54,7 @@ class Loaded:
     """What our own model_fn gives: the archive and the network that runs it."""
 
     archive: Archive
-    engine: Engine
+    engine: Network
 
     def __call__(self, pixels: Pixels) -> Logits:
         """Logits [N, C] of pixels [N, 3, H, W]."""
@@ -66,14 +68,20 @@ class PedigreeDefaults:
     "model_version"}; output_fn the answer to a batch, {"results": [{"predictions": […]}]}.
     """
 
-    def __init__(self, model_dir: Path, *, threads: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        make_engine: Callable[[Archive], Network],
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         """Reads and verifies the archive. Raises ArchiveError."""
         self._archive = read_archive(model_dir)
-        self._threads = threads
+        self._make_engine = make_engine
         self._limits = limits
 
     def model_fn(self, model_dir: str) -> Loaded:
-        return Loaded(archive=self._archive, engine=Engine(self._archive, threads=self._threads))
+        return Loaded(archive=self._archive, engine=self._make_engine(self._archive))
 
     def input_fn(self, body: Any, content_type: str) -> Pixels:
         raw = body.encode() if isinstance(body, str) else body

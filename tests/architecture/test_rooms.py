@@ -32,7 +32,7 @@ DOORS = {
     "moto": ("localaws/",),
     "streamlit": ("dashboard/",),
     "click": ("cli/",),
-    "torch": ("training/",),
+    "torch": ("training/", "serving/models/on_torch.py"),
 }
 PICKLES = ("pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "_pickle")
 LONGEST_FUNCTION, LONGEST_FILE = 45, 300

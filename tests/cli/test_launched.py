@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from cli.interrupt import answer, ask
 from cli.main import invoke, pedigree
 from experiments.following.follow import Interrupt
+from experiments.following.output import Cursor
 from experiments.following.run_log import Intent, RunLog, Settled
 from experiments.records import Basis, Cost, LaunchPlan
 from tests.experiments.build import NOW, plan, record
@@ -69,6 +70,38 @@ def test_a_settled_run_is_shown_as_it_was_settled(home: Path) -> None:
     code, said = typed("shell", "one")
     assert code == 5
     assert "is over" in said
+
+
+def test_a_run_that_cannot_be_read_is_named_and_holds_up_no_other(home: Path) -> None:
+    damaged = begun(home, plan("two", "00000002"))
+    (damaged.folder / "intent.json").write_text("{")
+    settle(begun(home, plan(), resource="dogs-one-00000001"))
+    code, said = typed("attach")
+    assert code == 5
+    assert f"run 00000002: {damaged.folder / 'intent.json'} cannot be read" in said
+    assert "move the folder away" in said
+    assert typed("attach", "one")[0] == 0
+    code, said = typed("attach", "nobody")
+    assert "one (00000001)" in said
+    code, said = typed("attach", "00000002")
+    assert code == 5
+    assert "holds no run that can be read" in said
+
+
+def test_the_lines_of_a_run_stay_out_of_the_json(home: Path) -> None:
+    log = begun(home, plan(), resource="dogs-one-00000001")
+    log.keep(["epoch 1", '{"not": "ours"}'], Cursor())
+    settle(log)
+    runner = CliRunner()
+    with runner.isolation() as (out, err, *_):
+        code = invoke(pedigree, ("attach", "one", "--logs", "--json"), name="pedigree")
+        said, told = out.getvalue().decode(), err.getvalue().decode()
+    assert code == 0
+    assert json.loads(said)[0]["run_id"] == "00000001"
+    assert told.splitlines() == ["epoch 1", '{"not": "ours"}']
+    with runner.isolation() as (out, *_):
+        invoke(pedigree, ("attach", "one", "--logs"), name="pedigree")
+        assert out.getvalue().decode().startswith("epoch 1\n")
 
 
 def test_an_open_run_needs_its_cloud(home: Path) -> None:

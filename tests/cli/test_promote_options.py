@@ -64,6 +64,18 @@ def test_every_group_is_read() -> None:
     assert rollout.alarms == ("mine", "yours")
 
 
+def test_the_kind_of_endpoint_is_a_word_and_its_memory_a_number() -> None:
+    def memory(*words: str) -> int:
+        return read.settings(options(*words), app="dogs", stage="prod").serverless_memory_mb
+
+    assert memory("--endpoint-kind", "real-time") == memory() == 0
+    assert memory("--endpoint-kind", "serverless") == 2048
+    assert memory("--endpoint-kind", "serverless", "--serverless-memory-mb", "4096") == 4096
+    assert memory("--serverless-memory-mb", "1024") == 1024
+    with pytest.raises(SpecError, match="a real-time endpoint has no"):
+        memory("--endpoint-kind", "real-time", "--serverless-memory-mb", "1024")
+
+
 def test_what_cannot_be_is_refused_before_a_cloud_is_asked() -> None:
     with pytest.raises(SpecError, match="shows the alarms nothing"):
         read.rollout(options("--bake-s", "10"))

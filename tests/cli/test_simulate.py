@@ -159,6 +159,7 @@ def test_traffic_comes_from_cloudwatch() -> None:
         (["--instance-type", "ml.g5.xlarge"], "vCPUs"),
         (["--instance-type", "ml.m5.24xlarge"], "price"),
         (["--serverless-memory-mb", "1000"], "serverless"),
+        (["--serverless-usd-per-gb-s", "cheap"], "--serverless-usd-per-gb-s is 'cheap'"),
         (["--slo", "p99=fast"], "goal"),
         (["--max-429", "much"], "share"),
         (["--assume", "weather=1"], "assumption"),
@@ -180,9 +181,13 @@ def test_what_is_typed_wrong_is_told_with_its_fix(
     assert said["fix"]
 
 
-def test_assumptions_settings_and_prices_are_taken(capsys: Said) -> None:
+@pytest.mark.parametrize(
+    "rate",
+    [["--price", "serverless_gb_second=0.00002"], ["--serverless-usd-per-gb-s", "0.00002"]],
+)
+def test_assumptions_settings_and_prices_are_taken(rate: list[str], capsys: Said) -> None:
     words = ["--assume", "instance_start_s=420", "--assume", "grows_in_cooldown=0"]
-    words += ["--serverless-memory-mb", "4096", "--price", "serverless_gb_second=0.00002"]
+    words += ["--serverless-memory-mb", "4096", *rate]
     words += ["--reserved", "0", "--service-ms", "80", "--measured-on", "4"]
     assert run("--json", *words, *SHORT) == 0
     found = json.loads(capsys.readouterr().out)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import up
 from cli.local_cloud import address, port_wanted, require_up
 from cli.workspace import Workspace
 from experiments.errors import CloudError
@@ -54,3 +55,23 @@ def test_a_port_is_checked(monkeypatch: pytest.MonkeyPatch, text: str, port: int
             port_wanted()
     else:
         assert port_wanted() == port
+
+
+@pytest.mark.parametrize(
+    ("uri", "served", "pages"),
+    [
+        ("", ["MLflow UI", "dashboard"], "http://127.0.0.1:45991"),
+        ("postgresql://u@h/mlflow", ["MLflow UI", "dashboard"], "http://127.0.0.1:45991"),
+        ("https://mlflow.example", ["dashboard"], "https://mlflow.example"),
+        ("arn:aws:sagemaker:eu-west-1:1:mlflow-tracking-server/x", ["dashboard"], ""),
+    ],
+)
+def test_a_tracker_that_is_a_server_needs_no_second_one(
+    uri: str, served: list[str], pages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("PEDIGREE_MLFLOW_PORT", "45991")
+    monkeypatch.setenv("PEDIGREE_DASHBOARD_PORT", "45992")
+    items = up.planned(Workspace(root=tmp_path))
+    assert [item.name for item in items] == served
+    assert items[-1].env["PEDIGREE_MLFLOW_URL"] == pages

@@ -17,6 +17,8 @@ from tests.clients.conftest import BUCKET, ROLE, House, envs
 
 BIN = Path(sys.executable).parent
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.3-cpu-py311"
+AMAZON_LINUX = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+PHOTO = "dogImages/test/a/0.jpg"
 pytestmark = pytest.mark.slow
 
 
@@ -73,6 +75,7 @@ def test_the_aws_command_line(house: House) -> None:
     assert aws(house, "application-autoscaling", "describe-scalable-targets",
                "--service-namespace", "sagemaker")["ScalableTargets"] == []  # fmt: skip
     assert aws(house, "ec2", "describe-instances")["Reservations"] == []
+    the_command_line_launches(house)
     code = house.home / "code.zip"
     with zipfile.ZipFile(code, "w") as packed:
         packed.writestr("f.py", "def handler(event, context):\n    return {'got': event}\n")
@@ -84,8 +87,36 @@ def test_the_aws_command_line(house: House) -> None:
     assert json.loads(out.read_text()) == {"got": {"a": 1}}
 
 
+def the_command_line_launches(house: House) -> None:
+    """An instance and a training job, each waited for and gone again."""
+    named = aws(house, "ssm", "get-parameter", "--name", AMAZON_LINUX)
+    made = aws(house, "ec2", "run-instances", "--image-id", named["Parameter"]["Value"],
+               "--instance-type", "c5.large", "--user-data", "#!/bin/bash\necho hello")  # fmt: skip
+    instance = made["Instances"][0]["InstanceId"]
+    aws(house, "ec2", "wait", "instance-running", "--instance-ids", instance)
+    gone = aws(house, "ec2", "terminate-instances", "--instance-ids", instance)
+    assert gone["TerminatingInstances"][0]["PreviousState"]["Name"] == "running"
+    job = {
+        "TrainingJobName": "by-hand",
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/true"],
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    aws(house, "sagemaker", "create-training-job", "--cli-input-json", json.dumps(job))
+    aws(house, "sagemaker", "wait", "training-job-completed-or-stopped",
+        "--training-job-name", "by-hand")  # fmt: skip
+    (told,) = aws(house, "sagemaker", "list-training-jobs")["TrainingJobSummaries"]
+    assert told["TrainingJobStatus"] == "Completed"
+
+
 USER_DATA = """#!/bin/bash
-cd /home && mkdir -p work && cd work
+cd /home/ec2-user
 aws s3 sync s3://the-bucket/dogImages dogImages --quiet
 aws s3 cp s3://the-bucket/code/ec2train1.py . --quiet
 mkdir -p TrainedModels
@@ -98,14 +129,13 @@ def test_a_hard_coded_script_trains_on_an_instance(house: House) -> None:
     ec2, s3, ssm = (house.client(name) for name in ("ec2", "s3", "ssm"))
     body = house.source("ec2train1.py").joinpath("ec2train1.py").read_bytes()
     s3.put_object(Bucket=BUCKET, Key="code/ec2train1.py", Body=body)
-    name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-    image = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    image = ssm.get_parameter(Name=AMAZON_LINUX)["Parameter"]["Value"]
     instance = ec2.run_instances(
         ImageId=image,
         InstanceType="c5.xlarge",
         MinCount=1,
         MaxCount=1,
-        UserData=USER_DATA.replace("cd /home && ", ""),
+        UserData=USER_DATA,
         IamInstanceProfile={"Name": "trainer"},
     )["Instances"][0]["InstanceId"]
     until = time.monotonic() + 90
@@ -135,13 +165,42 @@ def test_the_usual_function_asks_the_usual_inference_script_by_url(house: House)
         MemorySize=256,
     )
     lambdas.get_waiter("function_active_v2").wait(FunctionName="ask")
-    params = {"Bucket": BUCKET, "Key": "dogImages/test/a/0.jpg"}
+    params = {"Bucket": BUCKET, "Key": PHOTO}
     event = {"url": s3.generate_presigned_url("get_object", Params=params)}
     answer = lambdas.invoke(FunctionName="ask", Payload=json.dumps(event))
     result = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, result
     logits = json.loads(result["body"])
     assert len(logits) == 1 and len(logits[0]) == 2
+    the_command_line_sends_a_photo(house)
+
+
+def the_command_line_sends_a_photo(house: House) -> None:
+    """To the same endpoint, as image/jpeg; then more instances, and what scales them."""
+    photo, out = house.home / "photo.jpg", house.home / "answer.json"
+    photo.write_bytes(house.client("s3").get_object(Bucket=BUCKET, Key=PHOTO)["Body"].read())
+    aws(house, "sagemaker-runtime", "invoke-endpoint", "--endpoint-name", "dogs",
+        "--content-type", "image/jpeg", "--body", f"fileb://{photo}", str(out))  # fmt: skip
+    assert len(json.loads(out.read_text())[0]) == 2
+    variant = ("--service-namespace", "sagemaker", "--scalable-dimension",
+               "sagemaker:variant:DesiredInstanceCount",
+               "--resource-id", "endpoint/dogs/variant/AllTraffic")  # fmt: skip
+    aws(house, "application-autoscaling", "register-scalable-target", *variant,
+        "--min-capacity", "1", "--max-capacity", "3")  # fmt: skip
+    tracked = {
+        "TargetValue": 60.0,
+        "PredefinedMetricSpecification": {
+            "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+        },
+    }
+    made = aws(house, "application-autoscaling", "put-scaling-policy", *variant, "--policy-name",
+               "track", "--policy-type", "TargetTrackingScaling",
+               "--target-tracking-scaling-policy-configuration", json.dumps(tracked))  # fmt: skip
+    assert [alarm["AlarmName"][:15] for alarm in made["Alarms"]] == ["TargetTracking-"] * 2
+    aws(house, "sagemaker", "delete-endpoint", "--endpoint-name", "dogs")
+    aws(house, "sagemaker", "wait", "endpoint-deleted", "--endpoint-name", "dogs")
+    named = aws(house, "sagemaker", "list-endpoint-configs")["EndpointConfigs"]
+    assert [one["EndpointConfigName"] for one in named] == ["dogs"]
 
 
 def deploy(house: House) -> None:

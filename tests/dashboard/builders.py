@@ -28,6 +28,8 @@ from experiments.tracking import Tracker
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 REGION = "us-east-1"
+BUCKET = "pedigree-123456789012-us-east-1"
+DATASET = "sha256:" + "5c" * 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,8 @@ def plan_of(run: SeedRun) -> LaunchPlan:
             "launch/instance_type": run.instance_type,
             "launch/hosts": str(run.hosts),
             "launch/region": REGION,
-            "data/digest": "sha256:" + "5c" * 32,
+            "launch/app": "dogs",
+            "data/digest": DATASET,
             "data/images": "720",
             "code/digest": "sha256:" + "a1" * 32,
             "code/git_commit": "4f0c2d9",
@@ -116,6 +119,7 @@ def finals(run: SeedRun) -> list[MetricPoint]:
         "test/macro_f1": run.quality - 0.011,
         "test/ece": (1 - run.quality) / 3,
         "time/total_s": run.billable_s * 0.82,
+        "time/scan_s": run.billable_s * 0.06,
         "time/features_s": run.billable_s * 0.46,
         "time/head_s": run.billable_s * 0.21,
         "throughput/features_images_per_s": 720 / (run.billable_s * 0.46) * run.hosts,
@@ -127,7 +131,7 @@ def finals(run: SeedRun) -> list[MetricPoint]:
 
 def predictions(run: SeedRun) -> bytes:
     """What the model said of 120 test photos of six breeds, wrong as often as its quality says."""
-    chance = random.Random(run.run_id)
+    chance, sureness = random.Random(run.run_id), random.Random(f"{run.run_id} sure")
     rows = []
     for number in range(120 if run.quality is not None else 0):
         label = f"breed_{number % 6}"
@@ -137,7 +141,7 @@ def predictions(run: SeedRun) -> bytes:
             "path": f"{label}/{number}.jpg",
             "label": label,
             "predicted": said,
-            "probability": 0.9,
+            "probability": round(sureness.triangular(0.4, 1.0, 0.95 if right else 0.6), 4),
         }
         rows.append(json.dumps(row))
     return "\n".join(rows).encode()
@@ -187,7 +191,7 @@ def _record(tracker: Tracker, run: SeedRun) -> None:
         hosts=run.hosts,
         reason=run.reason,
         billable_s=run.billable_s,
-        model_uri=f"s3://bucket/runs/{run.run_id}/model.tar.gz" if succeeded else None,
+        model_uri=f"s3://{BUCKET}/runs/{run.run_id}/model.tar.gz" if succeeded else None,
         ended_at=run.started_at + timedelta(seconds=run.billable_s),
     )
     tracker.close_run(tracker_run_id, record, cost, now=run.started_at)

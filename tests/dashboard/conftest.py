@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.builders import seed, two_experiments
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
-PLAYGROUND = "playground_page.py"
-RUNS = "runs_page.py"
+PLAYGROUND = "playground/page.py"
+RUNS = "runs/page.py"
+COMPARE = "compare/page.py"
+PLAN = "plan/page.py"
 OVERVIEW = "overview/page.py"
 COSTS = "costs/page.py"
 SIMULATE = "simulate/page.py"
 PROMOTE = "promote/page.py"
 OpenApp = Callable[..., AppTest]
+LAUNCH = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium with a user data folder of its own.
+
+    Not for the whole session: Playwright's event loop runs on until it ends, and no other test
+    could start one.
+    """
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium on the PATH: install the package `chromium` to run this walk")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=list(LAUNCH))
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")

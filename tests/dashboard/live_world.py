@@ -8,7 +8,7 @@ import json
 import shlex
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from localaws.server import open_cloud
 
 CLASSES = ("amber_pointer", "basset", "curly_spitz", "dune_hound", "ember_terrier", "fen_setter")
 FIRST = "r-20261120-5eed5eed"
+_MORE = 250
 _SERVER = Path(__file__).with_name("stand_in_model.py")
 
 
@@ -54,38 +55,105 @@ def cloud_of(home: Path, speed: float = 1.0) -> Iterator[Boto3Cloud]:
         yield Boto3Cloud(Address(name="local", region="us-east-1", endpoint_url=cloud.url))
 
 
-def model_archive(home: Path) -> bytes:
-    """What the stand-in knows: the classes, and each test photo's own class."""
+def model_archive(home: Path, run_id: str = "a1b2c3d4") -> bytes:
+    """What the stand-in knows: the classes, and each test photo's own class.
+
+    A whole archive: it passes the integrity gate, and the real serving program serves it by its script.
+    """
     photos = sorted((home / ".pedigree" / "demo-data" / "test").glob("*/*.jpg"))
-    known = {
+    files = {"model.xml": b"<?xml version='1.0'?><net/>", "model.bin": run_id.encode()}
+    manifest = {
+        "schema": 1,
+        "engine": "openvino-f32",
+        "run_id": run_id,
+        "temperature": 1.0,
+        "transform": {"resize": 32, "crop": 32, "mean": [0.5] * 3, "std": [0.5] * 3},
         "classes": sorted({path.parent.name for path in photos}) or list(CLASSES),
         "photos": {hashlib.sha256(p.read_bytes()).hexdigest(): p.parent.name for p in photos},
+        "files": {name: _digest(data) for name, data in files.items()},
     }
-    data = json.dumps(known).encode()
+    script = Path(__file__).with_name("stand_in_script.py").read_bytes()
+    return tar_gz(
+        {**files, "pedigree.json": json.dumps(manifest).encode(), "code/inference.py": script}
+    )
+
+
+def tar_gz(files: Mapping[str, bytes]) -> bytes:
+    """An archive of these files."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        entry = tarfile.TarInfo("answers.json")
-        entry.size = len(data)
-        archive.addfile(entry, io.BytesIO(data))
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
     return out.getvalue()
 
 
-def make_live(
-    cloud: Boto3Cloud, home: Path, settings: ServingSettings, release_id: str = FIRST
-) -> Release:
-    """Promote the stand-in: the gates are left out, everything after them is the real thing."""
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def lay_foundation(cloud: Boto3Cloud) -> str:
+    """Make what runs and releases need of the account; the name of the bucket."""
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
     for call in bucket_calls(foundation):
         cloud.perform(call)
+    return foundation.bucket
+
+
+def leave_model(cloud: Boto3Cloud, home: Path, run_id: str, dataset: str) -> str:
+    """What a run leaves in the bucket: its archive, what it said of the test photos, and those.
+
+    Returns the archive's URI.
+    """
+    bucket = lay_foundation(cloud)
+    test = home / ".pedigree" / "demo-data" / "test"
+    photos = sorted(test.glob("*/*.jpg"))
+    said = [
+        {"path": f"test/{path.relative_to(test)}", "label": path.parent.name,
+         "predicted": path.parent.name, "probability": 0.871}
+        for path in photos
+    ]  # fmt: skip
+    # As many as the significance gate wants to see; none of them is the surest of its class.
+    more = [
+        {"path": f"test/more/{number}.jpg", "label": photos[0].parent.name,
+         "predicted": photos[0].parent.name, "probability": 0.6}
+        for number in range(_MORE)
+    ]  # fmt: skip
+    lines = "\n".join(json.dumps(row) for row in [*said, *more]).encode()
+    bodies = {
+        f"runs/{run_id}/model.tar.gz": model_archive(home, run_id),
+        f"runs/{run_id}/output.tar.gz": tar_gz({"predictions.jsonl": lines}),
+        **{
+            f"datasets/{dataset.removeprefix('sha256:')[:16]}/{row['path']}": path.read_bytes()
+            for row, path in zip(said, photos, strict=True)
+        },
+    }
+    for key, body in bodies.items():
+        cloud.ask("s3", "put_object", Bucket=bucket, Key=key, Body=body)
+    return f"s3://{bucket}/runs/{run_id}/model.tar.gz"
+
+
+def make_live(
+    cloud: Boto3Cloud,
+    home: Path,
+    settings: ServingSettings,
+    release_id: str = FIRST,
+    *,
+    source_uri: str = "",
+) -> Release:
+    """Promote the stand-in: the gates are left out, everything after them is the real thing."""
+    lay_foundation(cloud)
+    foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
     model, handler = model_archive(home), pack_function()
-    digest = f"sha256:{hashlib.sha256(model).hexdigest()}"
+    digest = _digest(model)
     release = Release(
         release_id=release_id,
         settings=settings,
         run_id="a1b2c3d4",
         tracker_run_id="",
         run_name="one-instance",
-        source_uri="",
+        source_uri=source_uri,
         model_digest=digest,
         model=StoredFile(key=model_key(settings, release_id), digest=digest, size_bytes=len(model)),
         function=StoredFile(

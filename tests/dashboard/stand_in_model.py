@@ -1,39 +1,18 @@
 """A model server that knows its photos by heart: the serving contract without a model.
 
-Reads `answers.json` in SM_MODEL_DIR: {"classes": [...], "photos": {"<sha256 of the file>": class}}.
-Refuses with 415 what does not begin like a JPEG.
+Reads `pedigree.json` in SM_MODEL_DIR, which beside what a manifest holds has {"photos": {"<sha256 of
+the file>": class}}. Refuses with 415 what does not begin like a JPEG.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-_JPEG = b"\xff\xd8\xff"
-_REFUSAL = {
-    "error": {
-        "code": "not_an_image",
-        "message": "the file is not a photo that can be read",
-        "fix": "send a JPEG, PNG or WebP file",
-    }
-}
-
-
-def answer_for(photo: bytes, known: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Status and body for one photo."""
-    if not photo.startswith(_JPEG):
-        return 415, _REFUSAL
-    classes = list(known["classes"])
-    label = known["photos"].get(hashlib.sha256(photo).hexdigest(), classes[0])
-    others = [name for name in classes if name != label][:4]
-    shares = [0.871, 0.064, 0.031, 0.018, 0.007]
-    found = [{"label": n, "probability": p} for n, p in zip([label, *others], shares, strict=False)]
-    timing = {"decode": 0.4, "model": 0.9}
-    return 200, {"predictions": found, "model_version": "seeded", "timing_ms": timing}
+from stand_in_script import answer_for  # type: ignore[import-not-found]  # beside this file
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,6 +42,6 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     folder = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
-    Handler.known = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    Handler.known = json.loads((folder / "pedigree.json").read_text(encoding="utf-8"))
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

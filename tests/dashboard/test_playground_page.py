@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from tests.dashboard.live_world import CLASSES, cloud_of, draw_photos, make_live
 from tests.dashboard.reading import assert_whole, words
 
 pytestmark = pytest.mark.slow
+# As in a terminal with this environment activated.
+SHELL = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +90,19 @@ def test_a_test_photo_gets_its_breed(open_app: OpenApp, live_home: Path) -> None
     cost, basis = tile(app, "Cost of the call")
     assert cost.startswith("$0.000")
     assert basis.startswith("simulated")
-    assert len(app.get("vega_lite_chart")) == 1
+    assert len(app.get("vega_lite_chart")) == 2
+    assert tile(app, "Model") == ("1 ms", "queue 0 ms")
+    assert "What these look like" in [header.value for header in app.subheader]
 
 
 def test_shows_the_call_and_its_bill(open_app: OpenApp, live_home: Path) -> None:
     app = sent(open_app(live_home, PLAYGROUND), "basset")
-    response, request, python, cli = (block.value for block in app.code)
+    response, request, curl, cli, python = (block.value for block in app.code)
     assert json.loads(response)["body"]["predictions"][0]["label"] == "basset"
     assert json.loads(request)["Qualifier"] == "live"
     assert "client.invoke(" in python
     assert "aws lambda invoke" in cli
+    assert "--aws-sigv4" in curl
     assert app.dataframe[0].value["item"].iloc[0] == "1 request"
 
 
@@ -156,21 +162,57 @@ def test_an_empty_file_is_refused_with_a_fix(open_app: OpenApp, live_home: Path)
     assert "0 bytes" in app.error[0].value
 
 
-def test_the_python_shown_runs(open_app: OpenApp, live_home: Path, tmp_path: Path) -> None:
-    app = sent(open_app(live_home, PLAYGROUND), "ember_terrier")
+def straight(app: AppTest) -> AppTest:
+    return app.segmented_control(key="way").set_value("Straight to the endpoint").run()
+
+
+def test_straight_to_the_endpoint_there_is_no_function(open_app: OpenApp, live_home: Path) -> None:
+    app = sent(straight(open_app(live_home, PLAYGROUND)), "dune_hound")
+    assert_whole(app)
+    assert app.header[0].value == "Dune hound"
+    assert tile(app, "Latency")[1] == "straight to the endpoint"
+    assert json.loads(app.code[1].value)["EndpointName"] == "dogs-prod"
+    assert "endpoint and back" in app.dataframe[0].value["item"].iloc[0]
+
+
+def test_straight_a_refusal_has_the_models_words(open_app: OpenApp, live_home: Path) -> None:
+    app = straight(open_app(live_home, PLAYGROUND))
+    app.file_uploader(key="upload").set_value(("notes.jpg", b"not a photo", "image/jpeg")).run()
+    assert not app.exception
+    assert "not a photo that can be read" in app.error[0].value
+
+
+@pytest.mark.parametrize("way", ["lambda", "endpoint"])
+def test_what_is_shown_runs(open_app: OpenApp, live_home: Path, tmp_path: Path, way: str) -> None:
+    """curl, the AWS command line and Python, each typed as shown, give the answer of the page."""
+    app = open_app(live_home, PLAYGROUND)
+    app = sent(straight(app) if way == "endpoint" else app, "ember_terrier")
     photo = next(live_home.glob(".pedigree/demo-data/test/ember_terrier/*.jpg"))
     (tmp_path / photo.name).write_bytes(photo.read_bytes())
-    (tmp_path / "call.py").write_text(app.code[2].value, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "call.py"],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "'label': 'ember_terrier'" in done.stdout
+    _, _, curl, cli, python = (block.value for block in app.code)
+    (tmp_path / "call.py").write_text(python, encoding="utf-8")
+    for command in (["bash", "-ec", curl], ["bash", "-ec", cli], [sys.executable, "call.py"]):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=SHELL,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "ember_terrier" in done.stdout, f"{command}: {done.stdout}"
+
+
+def test_a_pasted_photo_and_one_of_the_camera_are_sent(open_app: OpenApp, live_home: Path) -> None:
+    photo = next(live_home.glob(".pedigree/demo-data/test/fen_setter/*.jpg")).read_bytes()
+    app = open_app(live_home, PLAYGROUND)
+    assert [tab.label for tab in app.tabs][:4] == ["Test photos", "Upload", "Paste", "Camera"]
+    assert not app.camera_input, "it would ask for the camera of everybody who looks"
+    assert len(app.chat_input) == 1
+    app.chat_input(key="paste").upload("image.png", photo, "image/jpeg").run()
+    assert app.header[0].value == "Fen setter"
 
 
 def test_without_test_photos_there_is_the_upload(
@@ -182,5 +224,6 @@ def test_without_test_photos_there_is_the_upload(
     (state / "address.json").write_bytes(address)
     app = open_app(tmp_path, PLAYGROUND)
     assert_whole(app)
-    assert not app.tabs
+    assert [tab.label for tab in app.tabs] == ["Upload", "Paste", "Camera"]
+    assert "make demo" in app.info[0].value, "a load test has nothing to send"
     assert app.file_uploader(key="upload").label.startswith("A photo")

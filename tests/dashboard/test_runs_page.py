@@ -77,7 +77,7 @@ def test_the_order_can_be_chosen(open_app: OpenApp, seeded_home: Path) -> None:
 def test_an_unknown_choice_in_the_address_is_passed_over(
     open_app: OpenApp, seeded_home: Path
 ) -> None:
-    app = open_app(seeded_home, status="nonsense", sort="nonsense", compare="nonsense")
+    app = open_app(seeded_home, status="nonsense", sort="nonsense", run="nonsense")
     assert_whole(app)
     assert len(board(app)) == 12
 
@@ -90,41 +90,45 @@ def test_no_match_can_be_cleared(open_app: OpenApp, seeded_home: Path) -> None:
     assert len(board(app)) == 12
 
 
-def test_two_runs_side_by_side_from_the_address(open_app: OpenApp, seeded_home: Path) -> None:
-    app = open_app(seeded_home, compare=["a1b2c3d4", "c3d4e5f6"])
-    assert_whole(app)
-    outcome, settings = app.dataframe[1].value, app.dataframe[2].value
-    assert list(outcome.columns) == ["figure", "one-instance", "plain-ec2", "change"]
-    assert list(outcome["figure"][:3]) == ["test/top1", "cost", "time/billable_s"]
-    assert list(settings["setting"]) == ["launcher", "instance type"]
-    # The scatter, a chart for each curve, phases, cost lines, and a confusion matrix of each run.
-    assert len(app.get("vega_lite_chart")) == 1 + 3 + 2 + 2
-    assert "Top-1 differs by" in words(app)
-    assert sum(app.dataframe[3].value["photos"]) == 120
-    assert set(app.dataframe[4].value["right is"]) == {"one-instance", "plain-ec2"}
-    assert len(app.get("download_button")) == 2
-    assert "http://127.0.0.1:5050/#/runs/" in words(app)
-    assert app.query_params["compare"] == ["a1b2c3d4", "c3d4e5f6"]
-
-
-def test_one_run_is_not_enough_to_compare(open_app: OpenApp, seeded_home: Path) -> None:
-    app = open_app(seeded_home, compare="a1b2c3d4")
-    assert_whole(app)
-    assert "Choose two runs" in words(app)
-
-
-def test_choosing_runs_ticks_their_rows(open_app: OpenApp, seeded_home: Path) -> None:
-    app = open_app(seeded_home)
-    app.multiselect(key="compare").set_value(["d4e5f607", "a1b2c3d4"]).run()
+def test_runs_in_the_address_are_ticked_and_lead_to_their_comparison(
+    open_app: OpenApp, seeded_home: Path
+) -> None:
+    app = open_app(seeded_home, run=["d4e5f607", "a1b2c3d4"])
     assert_whole(app)
     rows = app.session_state["board"]["selection"]["rows"]
     assert list(board(app)["id"].iloc[list(rows)]) == ["d4e5f607", "a1b2c3d4"]
+    assert "**wide-head** (d4e5f607) and **one-instance** (a1b2c3d4)" in words(app)
+    (link,) = [link for link in app.get("page_link") if link.proto.label == "Compare them"]
+    assert link.proto.query_string == "run=d4e5f607&run=a1b2c3d4"
+    assert app.query_params["run"] == ["d4e5f607", "a1b2c3d4"]
+
+
+def test_one_ticked_run_asks_for_another(open_app: OpenApp, seeded_home: Path) -> None:
+    app = open_app(seeded_home, run="a1b2c3d4")
+    assert_whole(app)
+    assert "tick another row" in words(app)
 
 
 def test_the_pair_outlives_a_filter_that_hides_it(open_app: OpenApp, seeded_home: Path) -> None:
-    app = open_app(seeded_home, compare=["a1b2c3d4", "c3d4e5f6"], status="failed", on="ec2")
+    app = open_app(seeded_home, run=["a1b2c3d4", "c3d4e5f6"], status="failed", on="ec2")
     assert "No run matches" in words(app)
-    assert "What came out differently" in words(app)
+    assert "**plain-ec2** (c3d4e5f6)" in words(app)
+
+
+def test_quality_is_drawn_against_time_too(open_app: OpenApp, seeded_home: Path) -> None:
+    app = open_app(seeded_home, against="time")
+    assert_whole(app)
+    (chart,) = app.get("vega_lite_chart")
+    assert "billable seconds" in chart.proto.spec
+
+
+def test_a_run_that_comes_later_is_seen(open_app: OpenApp, tmp_path: Path) -> None:
+    seed(tmp_path, [SeedRun(run_id="a1b2c3d4")])
+    assert list(board(open_app(tmp_path))["id"]) == ["a1b2c3d4"]
+    seed(tmp_path, [SeedRun(run_id="b2c3d4e5")])
+    app = open_app(tmp_path)
+    next(button for button in app.button if button.label == "Refresh").click().run()
+    assert set(board(app)["id"]) == {"a1b2c3d4", "b2c3d4e5"}
 
 
 def test_a_run_under_way_alone_is_shown(open_app: OpenApp, tmp_path: Path) -> None:

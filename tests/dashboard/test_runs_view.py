@@ -11,9 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import charts
-from dashboard.runs_view import Filters, board, choices, next_pair, table, tiles, written
-from experiments.leaderboard import leaderboard
+from dashboard.charts import dressed
+from dashboard.compare.chosen import next_pair
+from dashboard.runs import charts
+from dashboard.runs.view import (
+    AGAINST,
+    Filters,
+    answer,
+    board,
+    choices,
+    drawn_of,
+    table,
+    tiles,
+    written,
+)
+from experiments.leaderboard import leaderboard, pareto_front
 from experiments.records import Basis, RunRecord, RunStatus
 from tests.dashboard.builders import NOW
 
@@ -105,8 +117,17 @@ def test_tiles_name_the_run_behind_each_figure() -> None:
     assert found["Shortest", "10.0 s"] == "name1, 90.0%"
 
 
-def test_no_tiles_without_figures() -> None:
+def test_nothing_is_told_without_figures() -> None:
     assert tiles(board([RUNS[5]], Filters())) == []
+    assert answer(board([RUNS[5]], Filters())) == ""
+
+
+def test_the_answer_names_the_best_and_the_cheapest_of_the_front() -> None:
+    assert answer(board(RUNS[:4], Filters())) == (
+        "**name2** is the best, 95.0% for \\$0.5000 simulated; **name1** the cheapest that no other"
+        " beats, 90.0% for \\$0.2000 simulated."
+    )
+    assert answer(board([RUNS[1]], Filters())).startswith("**name2** is the best, 95.0% for ")
 
 
 def test_the_table_keeps_numbers_and_writes_them_for_people() -> None:
@@ -132,31 +153,54 @@ def test_next_pair_keeps_what_is_ticked(chosen: list[str], ticked: set[str]) -> 
     assert not new or new[-1] in pair
 
 
-def test_points_hold_one_basis_and_only_runs_with_both_figures() -> None:
+def test_points_hold_one_basis_and_only_runs_with_all_figures() -> None:
     rows = board(RUNS, Filters()).rows
-    assert list(charts.points(rows, "billed")["id"]) == ["run5"]
-    simulated = charts.points(rows, "simulated")
+    front = pareto_front(RUNS)
+    assert list(charts.points(rows, "billed", front)["id"]) == ["run5"]
+    simulated = charts.points(rows, "simulated", front)
     assert list(simulated["id"]) == ["run2", "run1", "run3"]
     assert list(simulated["front"]) == [True, True, False]
 
 
+def test_the_front_in_time_is_another_than_in_cost() -> None:
+    dear = record(8, 0.96, "9.00", billable_s=5.0)
+    assert "run8" in pareto_front([*RUNS, dear])
+    assert pareto_front([*RUNS[:3], dear]) == {"run1", "run2", "run8"}
+    assert pareto_front([*RUNS[:3], dear], in_time=True) == {"run8"}
+
+
+def test_of_very_many_runs_the_whole_front_is_drawn() -> None:
+    many = [record(n, 0.5 + n / 10_000, f"{n}.00", name="many") for n in range(1, 2501)]
+    odd = record(9999, 0.9999, "0.50")
+    shown = board([*many, odd], Filters())
+    data = charts.points(shown.rows, "simulated", pareto_front(shown.records))
+    assert len(data) <= 1000
+    assert set(data.loc[data["front"], "id"]) == {"run9999"}
+    assert "2,501 runs" in drawn_of(shown)
+    assert drawn_of(board(RUNS, Filters())) == ""
+
+
 def test_no_points_no_chart() -> None:
-    assert charts.quality_against_cost(board([RUNS[3]], Filters()), "simulated") is None
+    for against in AGAINST:
+        shown = board([RUNS[3]], Filters())
+        assert charts.quality_against(shown, "simulated", against) is None
 
 
-def test_the_chart_draws_every_point_and_the_front_as_steps() -> None:
-    drawn = charts.quality_against_cost(board(RUNS, Filters()), "simulated").to_dict()
+@pytest.mark.parametrize(("against", "size"), [("cost", "time"), ("time", "cost")])
+def test_the_chart_draws_every_point_and_the_front_as_steps(against: str, size: str) -> None:
+    drawn = charts.quality_against(board(RUNS, Filters()), "simulated", against).to_dict()
     line, dots, names = drawn["layer"]
     assert line["mark"]["interpolate"] == "step-after"
     assert line["transform"] == names["transform"] == [{"filter": "datum.front"}]
     assert dots["encoding"]["shape"]["field"] == dots["encoding"]["color"]["field"] == "launcher"
+    assert (dots["encoding"]["x"]["field"], dots["encoding"]["size"]["field"]) == (against, size)
     (data,) = drawn["datasets"].values()
     assert len(data) == 3
 
 
 def test_axis_text_can_be_read_on_both_themes() -> None:
-    chart = charts.quality_against_cost(board(RUNS, Filters()), "simulated")
-    inks = {t: charts.dressed(chart, t).to_dict()["config"]["axis"]["labelColor"] for t in PAPER}
+    chart = charts.quality_against(board(RUNS, Filters()), "simulated", "cost")
+    inks = {t: dressed(chart, t).to_dict()["config"]["axis"]["labelColor"] for t in PAPER}
     for theme, ink in inks.items():
         assert contrast(ink, PAPER[theme]) >= 4.5
 

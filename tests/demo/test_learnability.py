@@ -101,13 +101,13 @@ def features(model: Any, photos: Photos) -> Rows:
     return np.array(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_pixels_alone_do_not_tell_the_breed(splits: tuple[Photos, Photos]) -> None:
     train, test = splits
     assert right(nearest(pixels(train), train.labels, pixels(test)), test) < MOST_BY_PIXELS
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_colours_alone_do_not_tell_the_breed(splits: tuple[Photos, Photos]) -> None:
     train, test = splits
     for answer in (nearest, regression):
@@ -115,7 +115,7 @@ def test_colours_alone_do_not_tell_the_breed(splits: tuple[Photos, Photos]) -> N
         assert right(predicted, test) < MOST_BY_COLOUR, answer.__name__
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # openvino still traces
 def test_a_model_on_pretrained_features_learns_them(splits: tuple[Photos, Photos]) -> None:
     """Not all: a leaderboard where every run is right shows nothing."""

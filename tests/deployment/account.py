@@ -25,6 +25,7 @@ class Account:
     objects: Objects = field(default_factory=Objects)
     stacks: dict[str, Doc] = field(default_factory=dict)
     asked: set[tuple[str, str]] = field(default_factory=set)
+    tagged: set[tuple[str, str]] = field(default_factory=set)
     commands: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     has_repository: bool = False
     broken: bool = False
@@ -45,6 +46,8 @@ class Account:
     def perform(self, call: Call) -> Doc:
         assert not faults(call), faults(call)
         self.asked.add((call.service, call.operation))
+        if "Tags" in call.params or "tags" in call.params:
+            self.tagged.add((call.service, call.operation))
         if call.service == "s3":
             try:
                 answer: Doc = getattr(self.objects, call.operation)(**call.params)
@@ -122,13 +125,22 @@ class Account:
 
     def _generate_service_last_accessed_details(self, params: Doc) -> Doc:
         assert params["Arn"].startswith("arn:aws:iam::123456789012:role/pedigree-")
+        assert params["Granularity"] == "ACTION_LEVEL"
         return {"JobId": "00000000-0000-0000-0000-000000000000"}
 
     def _get_service_last_accessed_details(self, params: Doc) -> Doc:
         del params
         last = self.moment.now() - timedelta(days=self.last_access_days)
         services: list[Doc] = [
-            {"ServiceNamespace": "s3", "LastAuthenticated": last},
+            {
+                "ServiceNamespace": "s3",
+                "LastAuthenticated": last,
+                "TrackedActionsLastAccessed": [
+                    {"ActionName": "GetObject", "LastAccessedTime": last},
+                    {"ActionName": "PutObject"},
+                    {"ActionName": "CreateBucket"},  # tracked, and not in any of the policies
+                ],
+            },
             {"ServiceNamespace": "ecr"},
         ]
         return {"JobStatus": "COMPLETED", "ServicesLastAccessed": services}

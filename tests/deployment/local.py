@@ -23,14 +23,18 @@ SPEED = 60
 
 
 @contextmanager
-def running(folder: Path, *, bare: bool = False) -> Iterator[Boto3Cloud]:
-    """A cloud with its foundation laid, or `bare`; ended with the block, by its process group."""
+def running(folder: Path, *, bare: bool = False, guarded: bool = False) -> Iterator[Boto3Cloud]:
+    """A cloud with its foundation laid, or `bare`; ended with the block, by its process group.
+
+    `guarded`: policies are enforced; this is the account's owner, who may do everything.
+    """
     serve = shlex.join([sys.executable, str(SERVER)])
     place = ["--port", "0", "--state-dir", str(folder / "aws")]
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "localaws", *place),
             *("--serve-command", serve, "--speed", str(SPEED)),
+            *(["--enforce-iam"] if guarded else []),
         ],
         cwd=Path(__file__).resolve().parents[2],
         stdout=subprocess.PIPE,

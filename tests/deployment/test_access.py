@@ -21,6 +21,7 @@ from deployment.sweep.inventory import Inventory
 from deployment.sweep.sweep import look, remove
 from experiments.errors import ReleaseError
 from experiments.foundation import Foundation, ec2_policy, plan_foundation, training_policy
+from experiments.records import Call
 from tests.deployment.account import Account
 from tests.deployment.builders import BOOK, handler, means, run, settings
 from tests.deployment.faulty import Faulty, promote_through
@@ -31,6 +32,12 @@ from tests.deployment.yard import NOW, Yard, seeded
 PLACE = Foundation(account_id="123456789012", region="us-east-1")
 Asked = set[tuple[str, str]]
 # What each service does with the role that it takes, by who documents it; the policies hold exactly this.
+SHELL = {  # Session Manager's channels, for `pedigree shell`
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
 ROLE_ACTIONS = {
     "FunctionRole": {
         "sagemaker:InvokeEndpoint",  # lambda/endpoint.py
@@ -51,6 +58,45 @@ ROLE_ACTIONS = {
         "logs:PutLogEvents",
         "cloudwatch:PutMetricData",
     },
+    "TrainingRole": {
+        "s3:GetObject",  # SageMaker fetches the channels; training/ writes output and checkpoints
+        "s3:ListBucket",
+        "s3:GetBucketLocation",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "logs:CreateLogGroup",  # and writes the log that the launcher mirrors
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "logs:DescribeLogStreams",
+        "ecr:GetAuthorizationToken",  # and pulls AWS's image
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+        *SHELL,
+    },
+    "InstanceRole": {
+        "s3:GetObject",  # training/host_script, by the AWS CLI
+        "s3:ListBucket",
+        "s3:GetBucketLocation",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "ssm:UpdateInstanceInformation",  # Session Manager's agent
+        *SHELL,
+    },
+}
+
+# What an action is called where it is not called as its request is.
+OTHER_NAMES = {
+    ("lambda", "invoke"): "InvokeFunction",
+    ("s3", "head_object"): "GetObject",
+    ("s3", "list_objects_v2"): "ListBucket",
+    ("s3", "list_multipart_uploads"): "ListBucketMultipartUploads",
+    ("s3", "list_parts"): "ListMultipartUploadParts",
+}
+# What AWS asks for beside it when the request brings tags.
+TAGGING = {
+    "sagemaker": "AddTags",
+    "iam": "TagRole",
+    **dict.fromkeys(("lambda", "cloudwatch", "cloudformation", "ecr"), "TagResource"),
 }
 
 
@@ -70,9 +116,8 @@ class RecordingYard(Yard):
         return super().pages(service, operation, member, **params)
 
 
-def calls_of_serving(folder: Path) -> Asked:
+def calls_of_serving(folder: Path) -> list[Call]:
     """Promotions with every kind of change, a way back, a failed first release, and a teardown."""
-    asked: Asked = set()
     worlds = []
     for broken in (False, True):
         world = World()
@@ -89,9 +134,7 @@ def calls_of_serving(folder: Path) -> Asked:
             _other(cloud, world, "third", function_url=True, allowed_origins=("*",))
             apply_teardown(propose_teardown(cloud, "dogs-prod"), means(world, cloud=cloud))
         worlds.append(cloud)
-    for cloud in worlds:
-        asked |= {(call.service, call.operation) for call in cloud.calls}
-    return asked
+    return [call for cloud in worlds for call in cloud.calls]
 
 
 def _other(cloud: Faulty, world: World, name: str, **how: Any) -> None:
@@ -111,7 +154,7 @@ def calls_of_sweeping() -> Asked:
     return yard.asked
 
 
-def calls_of_looking() -> Asked:
+def calls_of_looking() -> Account:
     from deployment.access.quotas import room
     from deployment.access.review import review
 
@@ -131,24 +174,37 @@ def calls_of_looking() -> Asked:
     review(account, settings(), clock=clock)
     room(account, settings())
     push(account, now=NOW, say=lambda text: None, run=account.docker)
-    return account.asked
+    return account
 
 
 def test_every_call_has_its_row_and_every_row_its_call(tmp_path: Path) -> None:
-    """So that removing any one action, or adding one that nothing needs, fails here."""
-    made = calls_of_serving(tmp_path) | calls_of_sweeping() | calls_of_looking()
+    """And the policy has exactly their actions, by another table: one fewer or one more fails here."""
+    serving, looking = calls_of_serving(tmp_path), calls_of_looking()
+    made = {(call.service, call.operation) for call in serving}
+    made |= calls_of_sweeping() | looking.asked
     rows = {(row.service, row.operation) for row in ROWS}
     assert made - rows == set(), "calls without a row: the operator may not make them"
     assert rows - made == set(), "rows that no call needs"
-    assert made >= {("sagemaker", "create_model"), ("lambda", "create_function")}
-    assert {operation for _, operation in rows} >= HANDED_OVER
+    tagged = {(c.service, c.operation) for c in serving if "Tags" in c.params} | looking.tagged
+    needed = {_action(*call) for call in made}
+    needed |= {f"{service}:{TAGGING[service]}" for service, _ in tagged}
+    passing = [call for call in serving if {"Role", "ExecutionRoleArn"} & call.params.keys()]
+    assert {call.operation for call in passing} == HANDED_OVER
+    policy = operator_policy(PLACE)["Statement"]
+    assert {action for part in policy for action in part["Action"]} == needed | {
+        "iam:PassRole",  # what is handed over
+        "iam:CreateServiceLinkedRole",  # an account's first RegisterScalableTarget
+    }
 
 
-def test_the_operators_policy_holds_the_actions_of_the_rows_and_no_others() -> None:
+def _action(service: str, operation: str) -> str:
+    own = "".join(part.capitalize() for part in operation.split("_"))
+    prefix = "servicequotas" if service == "service-quotas" else service
+    return f"{prefix}:{OTHER_NAMES.get((service, operation), own)}"
+
+
+def test_the_operators_policy_fits_and_passes_on_only_our_roles_to_two_services() -> None:
     policy = operator_policy(PLACE)
-    actions = {a for part in policy["Statement"] for a in part["Action"]}
-    expected = {action for row in ROWS for action in row.actions}
-    assert actions == expected | {"iam:PassRole", "iam:CreateServiceLinkedRole"}
     assert len(json.dumps(policy, separators=(",", ":"))) < 6144  # a managed policy's limit
     passing = policy["Statement"][-2]
     assert passing["Resource"] == ["arn:aws:iam::123456789012:role/pedigree-*"]
@@ -165,7 +221,7 @@ def roles(how: ServingSettings) -> dict[str, dict[str, Any]]:
 
 def test_the_roles_may_do_exactly_what_their_services_do_with_them() -> None:
     found = roles(settings(capture_percent=1))
-    assert set(found) == {"TrainingRole", "InstanceRole", "EndpointRole", "FunctionRole"}
+    assert set(found) == set(ROLE_ACTIONS)
     for logical, expected in ROLE_ACTIONS.items():
         policy = found[logical]["Policies"][0]["PolicyDocument"]
         assert {a for part in policy["Statement"] for a in part["Action"]} == expected
@@ -192,7 +248,10 @@ def test_services_are_held_to_this_account_where_they_say_so() -> None:
     for logical, role in roles(settings()).items():
         trust = role["AssumeRolePolicyDocument"]["Statement"][0]
         if logical in ("TrainingRole", "EndpointRole"):
-            assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+            assert trust["Condition"] == {
+                "StringEquals": {"aws:SourceAccount": "123456789012"},
+                "ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:us-east-1:123456789012:*"},
+            }
         assert trust["Principal"]["Service"].endswith(".amazonaws.com")
 
 

@@ -15,7 +15,7 @@ from deployment.gates.checklist import Demands, Examiner
 from deployment.gates.golden import pick
 from deployment.gates.latency import measure, quantile
 from deployment.gates.predictions import Prediction, read_predictions
-from deployment.gates.price import Traffic, instances_for, traffic_price
+from deployment.gates.price import Rates, Traffic, instances_for
 from deployment.gates.significance import Mode, Question
 from deployment.gates.trial import Asks, Reply, vcpus
 from deployment.promote import prepare, propose
@@ -248,13 +248,8 @@ def test_prices_follow_the_traffic() -> None:
     assert instances_for(Traffic(requests_per_day=60_000), how) == 2
     assert instances_for(Traffic(requests_per_day=9_000_000), how) == 3
     quiet, busy = (
-        traffic_price(
-            how,
-            Traffic(requests_per_day=n),
-            model_ms=50,
-            stored_bytes=0,
-            region="us-east-1",
-            book=BOOK,
+        Rates(model_ms=50, stored_bytes=0, region="us-east-1", book=BOOK).price(
+            how, Traffic(requests_per_day=n)
         )
         for n in (100, 30_000)
     )

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from deployment.access.stack import apply_init, plan_init
 from deployment.apply import Applied, Means, apply_proposal
 from deployment.artifact.function_code import FunctionCode
 from deployment.invoke import invoke
-from deployment.promote import Proposal, prepare, propose
+from deployment.promote import Prepared, Proposal, prepare, propose
+from deployment.reconcile.teardown import apply_teardown, propose_teardown
+from deployment.release import GoldenFile, StoredFile
 from deployment.rollout import Rollout
 from deployment.smoke import GoldenPhoto
+from deployment.state.desired import golden_key
 from deployment.sweep.inventory import Inventory
 from deployment.sweep.sweep import look
 from deployment.undo import propose_rollback
@@ -32,6 +36,7 @@ from tests.deployment.builders import (
     BOOK,
     BUCKET,
     PHOTO,
+    digest,
     handler,
     model_files,
     record,
@@ -39,6 +44,7 @@ from tests.deployment.builders import (
     tar_gz,
 )
 from tests.deployment.local import hasty, running
+from tests.deployment.test_serverless import with_rate
 
 
 @pytest.fixture
@@ -51,12 +57,18 @@ def ready(
     cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None, **how: Any
 ) -> Proposal:
     """A run with its archive in the bucket, and what its promotion would do."""
+    found = prepared(cloud, run_id, label, code, **how)
+    return propose(cloud, found, book=BOOK, rollout=Rollout(bake_s=120))
+
+
+def prepared(
+    cloud: Boto3Cloud, run_id: str, label: str, code: FunctionCode | None = None, **how: Any
+) -> Prepared:
     key = f"runs/{run_id}/output/model.tar.gz"
     cloud.ask("s3", "put_object", Bucket=BUCKET, Key=key, Body=tar_gz(model_files(run_id, label)))
     run = record(run_id, model_uri=f"s3://{BUCKET}/{key}")
     served = settings(max_instances=1, **how)
-    prepared = prepare(cloud, run, served, now=datetime.now(tz=UTC), code=code)
-    return propose(cloud, prepared, book=BOOK, rollout=Rollout(bake_s=120))
+    return prepare(cloud, run, served, now=datetime.now(tz=UTC), code=code)
 
 
 def carry_out(cloud: Boto3Cloud, proposal: Proposal, label: str) -> Applied:
@@ -97,6 +109,36 @@ def test_two_releases_and_the_way_back(cloud: Boto3Cloud, tmp_path: Path) -> Non
     answer = invoke(cloud, settings(), PHOTO, "image/jpeg", book=BOOK)
     assert answer.predictions[0].label == "beagle" and answer.function_version == "1"
     assert propose_rollback(cloud, "dogs-prod", book=BOOK, to=first.release.release_id).is_done
+
+
+@pytest.mark.slow
+def test_a_serverless_endpoint_goes_live_changes_goes_back_and_is_taken_down(
+    cloud: Boto3Cloud,
+) -> None:
+    first = carry_out(cloud, serverless(cloud, "first", "beagle"), "beagle")
+    assert first.answer is not None and first.answer.predictions[0].label == "beagle"
+    seen = cloud.ask("sagemaker", "describe_endpoint", EndpointName="dogs-prod")
+    config = seen["ProductionVariants"][0]["CurrentServerlessConfig"]
+    assert config == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    second = carry_out(cloud, serverless(cloud, "second", "whippet"), "whippet")
+    assert second.answer is not None and second.answer.predictions[0].label == "whippet"
+    back = carry_out(cloud, propose_rollback(cloud, "dogs-prod", book=BOOK), "beagle")
+    assert back.release == first.release
+    ways = Means(cloud=cloud, book=BOOK, holder="x", report=lambda done: None, clock=hasty())
+    apply_teardown(propose_teardown(cloud, "dogs-prod"), ways)
+    assert propose_teardown(cloud, "dogs-prod").remains.is_nothing
+
+
+def serverless(cloud: Boto3Cloud, run_id: str, label: str) -> Proposal:
+    """A promotion to a serverless endpoint, of a release that has a golden photo."""
+    plain = prepared(cloud, run_id, label, serverless_memory_mb=2048)
+    release, photo = plain.release, PHOTO + run_id.encode()
+    key = golden_key(release.settings, release.release_id, digest(photo))
+    stored = StoredFile(key=key, digest=digest(photo), size_bytes=len(photo))
+    golden = GoldenFile(stored=stored, label=label, content_type="image/jpeg")
+    whole = replace(release, golden=(golden,))
+    bodies = {**plain.bodies, key: photo}
+    return propose(cloud, Prepared(release=whole, bodies=bodies), book=with_rate())
 
 
 def sent(url: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from deployment.release import ReleaseStatus
 from deployment.store import ReleaseStore
 from deployment.undo import propose_rollback
 from experiments.contract import faults
-from experiments.errors import BusyError, CloudError, ReleaseError
+from experiments.errors import BusyError, CloudError, PriceError, ReleaseError
 from experiments.records import Basis, Call
 from tests.deployment.builders import (
     BOOK,
@@ -87,6 +88,46 @@ def test_every_planned_request_is_one_that_aws_knows() -> None:
     calls = [step.call for step in plan.steps] + [s.wait.call for s in plan.steps if s.wait]
     assert [faults(call) for call in calls if call] == [[] for call in calls if call]
     assert all(step.why for step in plan.steps)
+
+
+def test_requests_go_to_the_instance_with_the_fewest_under_way_and_the_plan_says_why() -> None:
+    world = World()
+    plan = proposal(world, run(world, "first")).plan
+    step = next(s for s in plan.steps if s.call and s.call.operation == "create_endpoint_config")
+    assert "AWS would choose at random" in step.why
+    promote(world, run(world, "first"))
+    (config,) = world.endpoints.configs.values()
+    variant = config["ProductionVariants"][0]
+    assert variant["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
+    del variant["RoutingConfig"]  # as an earlier version made it: still that release's
+    assert proposal(world, run(world, "first")).is_done
+
+
+def test_answers_are_captured_only_where_that_was_asked_for() -> None:
+    world = World()
+    promote(world, run(world, "first"))
+    promote(world, run(world, "first"), settings(capture_percent=20))
+    without, captured = world.endpoints.configs.values()
+    assert "DataCaptureConfig" not in without
+    config = captured["DataCaptureConfig"]
+    assert (config["EnableCapture"], config["InitialSamplingPercentage"]) == (True, 20)
+    assert config["DestinationS3Uri"].endswith("/capture/dogs-prod")
+
+
+def test_an_alias_that_somebody_moved_meanwhile_is_not_moved_again() -> None:
+    world = World()
+    promote(world, run(world, "first"))
+
+    def meddle(call: Call) -> None:
+        if call.operation == "update_alias":
+            world.before = lambda call: None
+            alias = world.functions.functions["dogs-prod"].aliases["live"]
+            alias["RevisionId"] = "somebody-else"
+
+    world.before = meddle
+    with pytest.raises(CloudError, match="RevisionId provided does not match"):
+        promote(world, run(world, "first"), settings(memory_mb=512))
+    assert alias(world) == "1"
 
 
 def test_a_second_run_of_a_finished_promotion_writes_nothing() -> None:
@@ -364,6 +405,22 @@ def test_the_plan_shows_the_price_before_and_after() -> None:
     assert second.before is not None and f"{second.before.at_min.total_usd:.2f}" == "92.36"
     assert f"{second.after.at_min.total_usd:.2f}" == "84.15"
     assert any("1,000 predictions" in note for note in second.notes)
+
+
+def test_no_missing_price_bars_the_way_back() -> None:
+    world = World()
+    promote(world, run(world, "first"))
+    promote(world, run(world, "second"))
+    rows = {key: row for key, row in BOOK.rows.items() if key[1] != "hosting"}
+    book = replace(BOOK, rows=rows)
+    with pytest.raises(PriceError, match=r"no price for sagemaker hosting of ml\.m5\.large"):
+        ready = prepare(world, run(world, "third"), settings(), now=world.moment.now())
+        propose(world, ready, book=book)
+    back = propose_rollback(world, "dogs-prod", book=book)
+    assert "no price for sagemaker hosting" in back.plan.after.at_min.not_counted[0]
+    assert any("is not known in full" in note for note in back.plan.notes)
+    apply_proposal(back, means(world))
+    assert world.endpoints.serves("dogs-prod") == "first"
 
 
 def test_a_month_counts_the_requests_where_the_traffic_is_known() -> None:

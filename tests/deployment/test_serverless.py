@@ -7,8 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from deployment.gates.price import Traffic, other_kind, traffic_price
-from deployment.monthly import SERVERLESS
+from deployment.gates.price import Rates, Traffic, break_even, other_kind
 from deployment.promote import prepare, propose
 from deployment.settings import ServingSettings
 from experiments.contract import faults
@@ -23,10 +22,8 @@ RATE = Decimal("0.00002")
 
 
 def with_rate() -> PriceBook:
-    """The book with a row for serverless endpoints, as a person would add it."""
-    row = replace(BOOK.find("lambda", "gb_second", "us-east-1"), service="sagemaker", usd=RATE)
-    rows = {**BOOK.rows, ("sagemaker", SERVERLESS, "", "us-east-1"): row}
-    return replace(BOOK, rows=rows)
+    """The book with a person's own rate for serverless endpoints."""
+    return BOOK.with_own_rate(RATE, region="us-east-1", as_of="2026-11-28")
 
 
 def serverless(world: World, name: str, *, photos: bool = True) -> None:
@@ -49,6 +46,7 @@ def test_a_serverless_endpoint_has_no_instances_and_no_scaling() -> None:
     assert world.scaling.targets == {}
     config = list(world.endpoints.configs.values())[-1]["ProductionVariants"][0]
     assert config["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert "RoutingConfig" not in config
     update = next(call for call in world.writes if call.operation == "update_endpoint")
     assert "DeploymentConfig" not in update.params
 
@@ -72,18 +70,18 @@ def test_one_kind_is_not_changed_into_the_other() -> None:
 def test_its_price_is_in_the_book_or_it_is_refused() -> None:
     world = World()
     ready = prepare(world, run(world, "first"), HOW, now=world.moment.now())
-    at = {"model_ms": 60.0, "stored_bytes": 0, "region": "us-east-1"}
     with pytest.raises(PriceError, match="no price for sagemaker serverless_gb_second"):
-        traffic_price(HOW, Traffic(), book=BOOK, **at)  # type: ignore[arg-type]
+        rates(BOOK).price(HOW, Traffic())
     assert propose(world, ready, book=with_rate()).plan.after.at_min.total_usd < 10
+
+
+def rates(book: PriceBook, model_ms: float = 60) -> Rates:
+    return Rates(model_ms=model_ms, stored_bytes=0, region="us-east-1", book=book)
 
 
 def recommended(how: ServingSettings, per_day: int, book: PriceBook) -> str:
     traffic = Traffic(requests_per_day=per_day)
-    here = traffic_price(how, traffic, model_ms=60, stored_bytes=0, region="us-east-1", book=book)
-    return other_kind(
-        how, traffic, here, model_ms=60, stored_bytes=0, region="us-east-1", book=book
-    )
+    return other_kind(how, traffic, rates(book).price(how, traffic), rates(book))
 
 
 def test_the_cheaper_kind_is_named_with_the_difference() -> None:
@@ -91,12 +89,29 @@ def test_the_cheaper_kind_is_named_with_the_difference() -> None:
     # 30,417 requests of 60 ms and 2 GB at 0.00002 are 0.07 instead of 83.95
     assert quiet == (
         "serverless of 2048 MB would cost $8.30 a month, $83.88 less, with cold starts"
+        "; so it is at all the traffic that 3 instances are for"
     )
     assert "more" in recommended(settings(max_instances=1), 3_000_000, with_rate())
     assert "more" in recommended(HOW, 1000, with_rate())
     assert recommended(settings(), 1000, BOOK).startswith(
         "serverless of 2048 MB is not compared: no price for sagemaker serverless_gb_second"
     )
+
+
+def test_the_break_even_is_where_the_prices_cross() -> None:
+    how, slow = settings(max_instances=3), rates(with_rate(), model_ms=4000)
+    serverless = replace(how, serverless_memory_mb=2048)
+    at = break_even(serverless, how, slow)
+    assert at is not None
+
+    def dearer(requests_per_day: int) -> bool:
+        traffic = Traffic(requests_per_day=requests_per_day)
+        return slow.price(serverless, traffic).month_usd > slow.price(how, traffic).month_usd
+
+    assert dearer(at) and not dearer(at - 1)
+    traffic = Traffic(requests_per_day=1000)
+    told = other_kind(how, traffic, slow.price(how, traffic), slow)
+    assert told.endswith(f"; from {at:,} requests a day real-time is cheaper")
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from deployment.store import ReleaseStore
 from experiments.aws import Boto3Cloud
 from experiments.errors import ReleaseError
 from tests.deployment.builders import BOOK, BUCKET, NOW, model_files, record, settings, tar_gz
-from tests.deployment.local import hasty, running
+from tests.deployment.local import SPEED, hasty, running
 from tests.deployment.traffic import Traffic, traffic
 
 pytestmark = pytest.mark.slow
 ENDPOINT = "dogs-prod"
 CANARY = 0.5
-ROLLOUT = Rollout(canary_percent=50, bake_s=180, max_model_ms=250)
+ROLLOUT = Rollout(canary_percent=50, bake_s=300, max_model_ms=600)
 KINDS = ("broken", "nan", "slow", "crash")
 
 
@@ -50,11 +50,16 @@ def instances(cloud: Boto3Cloud) -> int:
 
 
 def until_calm(cloud: Boto3Cloud) -> None:
-    """The alarms of the last model are off again: a promotion that met them would be refused."""
+    """The alarms of the last model are off again, and stay off for two of their periods: its last slow
+    answers come late, and a promotion that met them would be sent back for them."""
     deadline = time.monotonic() + 30
+    calm_since = time.monotonic()
     while time.monotonic() < deadline:
         found = cloud.ask("cloudwatch", "describe_alarms", AlarmNames=list(alarm_names(settings())))
-        if all(alarm["StateValue"] != "ALARM" for alarm in found["MetricAlarms"]):
+        now = time.monotonic()
+        if any(alarm["StateValue"] == "ALARM" for alarm in found["MetricAlarms"]):
+            calm_since = now
+        if now - calm_since > 2 * 60 / SPEED:
             return
         time.sleep(0.1)
     raise AssertionError("the alarms stay on")
@@ -87,14 +92,14 @@ def send_back(cloud: Boto3Cloud, kind: str, number: int, load: Traffic) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bad_model_is_sent_back_by_its_alarms(cloud: Boto3Cloud, kind: str) -> None:
-    with traffic(cloud, ENDPOINT, per_second=40, patience_s=0.4) as load:
+    with traffic(cloud, ENDPOINT, per_second=40, patience_s=0.8) as load:
         send_back(cloud, kind, 0, load)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", KINDS)
 def test_twenty_bad_models_of_a_kind_are_sent_back(cloud: Boto3Cloud, kind: str) -> None:
-    with traffic(cloud, ENDPOINT, per_second=40, patience_s=0.4) as load:
+    with traffic(cloud, ENDPOINT, per_second=40, patience_s=0.8) as load:
         for number in range(1, 21):
             send_back(cloud, kind, number, load)
 
@@ -109,19 +114,13 @@ def go_over(cloud: Boto3Cloud, run_id: str, load: Traffic, *, rest_s: float) -> 
     assert {shot.run for shot in load.since(over)} == {run_id}
 
 
-def test_a_promotion_under_50_requests_a_second_loses_none(cloud: Boto3Cloud) -> None:
-    with traffic(cloud, ENDPOINT, per_second=50) as load:
-        time.sleep(1)
-        go_over(cloud, "good-1", load, rest_s=1)
-    assert len(load.shots) > 200
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("minutes", [1, 10])
-def test_promotions_under_50_requests_a_second_for_minutes(cloud: Boto3Cloud, minutes: int) -> None:
+@pytest.mark.parametrize(
+    "seconds", [20, *(pytest.param(60 * minutes, marks=pytest.mark.soak) for minutes in (1, 10))]
+)
+def test_promotions_under_50_requests_a_second(cloud: Boto3Cloud, seconds: int) -> None:
     began, number = time.monotonic(), 0
     with traffic(cloud, ENDPOINT, per_second=50) as load:
-        while time.monotonic() - began < 60 * minutes:
+        while time.monotonic() - began < seconds or number < 2:
             number += 1
-            go_over(cloud, f"good-{minutes}x{number}", load, rest_s=2)
-    assert len(load.shots) > 45 * 60 * minutes and number > 3
+            go_over(cloud, f"good-{seconds}x{number}", load, rest_s=2)
+    assert len(load.shots) > 45 * seconds

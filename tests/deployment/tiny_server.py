@@ -1,7 +1,7 @@
 """A model server of the standard library: answers every photo with its model's first class.
 
 What kind of model it is, the run's id begins with: `broken` answers 500, `nan` predicts no number and
-answers 500 as the real server does, `slow` takes half a second, `crash` ends while it loads.
+answers 500 as the real server does, `slow` takes a second, `crash` ends while it loads.
 """
 
 import json
@@ -15,7 +15,7 @@ MODEL = json.loads(
     (Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model")) / "pedigree.json").read_text()
 )
 KIND = MODEL["run_id"].partition("-")[0]
-SLOW_S = 0.5
+SLOW_S = 1.0
 
 
 class Handler(BaseHTTPRequestHandler):

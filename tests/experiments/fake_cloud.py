@@ -363,6 +363,13 @@ class FakeCloud:
         now = self.clock.now()
         return {"Reservations": [{"Instances": [i.described(now)]} for i in found]}
 
+    def _ec2_get_console_output(self, InstanceId: str) -> dict[str, Any]:
+        if InstanceId not in self.instances:
+            raise Refusal(
+                "InvalidInstanceID.NotFound", f"The instance ID {InstanceId!r} is unknown"
+            )
+        return {"InstanceId": InstanceId, "Output": "reboot: Power down\n"}
+
     def _ec2_create_tags(
         self, Resources: Sequence[str], Tags: Sequence[Mapping[str, str]]
     ) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from scipy import stats
 from experiments.comparison import Side, compare, read_bill
 from experiments.intervals import (
     Answer,
+    Interval,
+    difference_interval,
     macro_f1_interval,
     paired,
     read_answers,
@@ -56,6 +58,14 @@ def test_the_paired_test_agrees_with_scipy(first: str, second: str) -> None:
     else:
         assert found.p == 1.0
     assert found.interval.low <= found.difference <= found.interval.high
+
+
+def test_the_interval_holds_the_difference_and_is_the_same_again() -> None:
+    found = difference_interval(30, 10, 200)
+    assert found.low < 0.1 < found.high and found.high - found.low < 0.15
+    assert found == difference_interval(30, 10, 200)
+    assert difference_interval(30, 10, 200, level=0.5).low > found.low
+    assert difference_interval(0, 0, 0) == Interval(low=-1.0, high=1.0)
 
 
 def test_macro_f1_lies_in_its_interval_and_a_sure_model_has_a_narrow_one() -> None:

@@ -137,9 +137,15 @@ def test_the_program_s_own_words() -> None:
     ]
     assert failure_message(read_events(went_on)) == "b"
     assert failure_message(read_events(went_on[:1])) == "a"
-    assert warnings_in(read_events([event("warning", 1, message="mind the gap")])) == [
-        "mind the gap"
-    ]
+
+
+def test_warnings_are_told_once_each_on_one_line_and_never_more_than_a_tag_holds() -> None:
+    texts = ["mind the gap", "mind\nthe gap", "", "x" * 3980, "y" * 3000, "short"]
+    events = read_events(event("warning", at, message=text) for at, text in enumerate(texts, 1))
+    assert warnings_in(events) == ("mind the gap", "x" * 3980, "short")
+    assert warnings_in(events[:1], ["told before"]) == ("told before", "mind the gap")
+    many = read_events(event("warning", at, message=f"warning {at}") for at in range(1, 40))
+    assert len(warnings_in(many)) == 20
 
 
 def test_the_environment_is_what_the_leading_host_named() -> None:

@@ -11,7 +11,8 @@ import pytest
 from experiments import names
 from experiments.errors import BusyError, CloudError
 from experiments.following.follow import Interrupt, catch_up_tracker, follow
-from experiments.following.run_log import RunLog, fingerprint, open_logs
+from experiments.following.run_log import RunLog, damaged_logs, fingerprint, open_logs
+from experiments.leaderboard import leaderboard
 from experiments.records import Basis, Cost, LaunchPlan, RunRecord, RunStatus
 from tests.experiments.build import event, plan, told
 from tests.experiments.fake_cloud import Fault
@@ -352,9 +353,26 @@ def test_a_tracker_that_comes_and_goes_has_all_of_it_once(tmp_path: Path, seed: 
 def test_what_the_hosts_warn_of_is_on_the_run(tmp_path: Path) -> None:
     warned = (*told(), event("warning", 20, message="class 'pug' has two photos"))
     world = World(logs=tmp_path, work={ONE: Work(lines=warned)})
-    world.run()
+    records = world.run()
     assert world.tracker.of(ONE).tags[names.WARNINGS] == "class 'pug' has two photos"
     assert names.WARNINGS not in world.tracker.of(TWO).tags
+    assert records[0].warnings == ("class 'pug' has two photos",)
+    assert records[1].warnings == ()
+    rows = {row.run_id: row.as_dict() for row in leaderboard(records)}
+    assert (rows[ONE]["warnings"], rows[TWO]["warnings"]) == (["class 'pug' has two photos"], [])
+
+
+def test_a_run_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    tracker = FakeTracker(down=lambda _call: "before")
+    world = World(logs=tmp_path, tracker=tracker)
+    world.run()
+    (tmp_path / ONE / "intent.json").write_text("{")
+    tracker.down = lambda _call: ""
+    assert catch_up_tracker(world.around) == []
+    assert {run.plan.run_id for run in tracker.tracked.values()} == {TWO, PLAIN}
+    (tmp_path / ONE / "settled.json").unlink()
+    assert open_logs(tmp_path) == []
+    assert [log.run_id for log in damaged_logs(tmp_path)] == [ONE]
 
 
 def test_a_run_that_ends_just_before_it_is_stopped_keeps_its_result(tmp_path: Path) -> None:

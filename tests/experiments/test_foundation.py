@@ -147,6 +147,19 @@ def test_a_second_region_takes_nothing_from_the_first() -> None:
         assert "pedigree-123456789012-eu-west-1/runs/*" in policies
 
 
+def test_no_inbound_rule_is_ever_made_and_one_that_somebody_made_is_refused() -> None:
+    cloud = FakeCloud()
+    stand_up(cloud)
+    assert not [call for call in cloud.calls if "ingress" in call.operation]
+    (group,) = cloud.groups.values()
+    assert group["IpPermissions"] == []
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    group["IpPermissions"].append(ssh)
+    with pytest.raises(CloudError, match="lets something in") as caught:
+        observe_foundation(cloud)
+    assert "remove its inbound rules" in caught.value.fix
+
+
 def test_a_bucket_of_this_name_in_another_account_is_refused() -> None:
     cloud = FakeCloud()
     cloud.buckets.held[foundation().bucket] = Bucket(owner="999999999999")
@@ -190,7 +203,10 @@ def test_a_run_may_write_only_below_runs() -> None:
 def test_roles_are_taken_by_one_service_each_and_for_this_account() -> None:
     (training,) = trust("sagemaker", foundation())["Statement"]
     assert training["Principal"] == {"Service": "sagemaker.amazonaws.com"}
-    assert training["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    assert training["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:sagemaker:{foundation().region}:123456789012:*"},
+    }
     (plain,) = trust("ec2", foundation())["Statement"]
     assert plain["Principal"] == {"Service": "ec2.amazonaws.com"}
 

@@ -248,7 +248,7 @@ what="$2"
 shift 2
 paths=()
 for word in "$@"; do
-  case "$word" in --quiet) ;; --recursive) ;; *) paths+=("${word/#s3:\\/\\//$S3_FOLDER/}") ;; esac
+  case "$word" in --only-show-errors) ;; --recursive) ;; *) paths+=("${word/#s3:\\/\\//$S3_FOLDER/}") ;; esac
 done
 if [ "$what" = sync ] && [ ! -e "${paths[0]}" ]; then exit 0; fi
 mkdir -p -- "$(dirname -- "${paths[1]}")"
@@ -414,7 +414,7 @@ def test_wheels_are_a_channel_on_one_and_a_folder_on_the_other() -> None:
     channels = launched(wheels=wheels)["InputDataConfig"]
     assert channels[-1]["ChannelName"] == "wheels"
     script_text = launched(**PLAIN, wheels=wheels)["UserData"]
-    assert "aws s3 cp --quiet --recursive s3://bucket/wheels/abab/ wheels" in script_text
+    assert "s3 cp --recursive s3://bucket/wheels/abab/ wheels" in script_text
     assert "if [ -n '' ]" in launched(**PLAIN)["UserData"]
 
 
@@ -422,5 +422,5 @@ def test_both_launchers_run_the_same_tarball() -> None:
     (job,), (instance,) = plan("one", "r1").calls, plan("plain", "r1").calls
     (code,) = [c for c in job.params["InputDataConfig"] if c["ChannelName"] == "code"]
     uri = code["DataSource"]["S3DataSource"]["S3Uri"]
-    assert f"aws s3 cp --quiet {uri} source.tar.gz" in instance.params["UserData"]
+    assert f"s3 cp {uri} source.tar.gz" in instance.params["UserData"]
     assert plan("one").params["code/digest"] == plan("plain").params["code/digest"] == DIGEST

@@ -153,5 +153,5 @@ def test_what_differs_between_two_runs() -> None:
         Difference(kind="param", name="new", first="-", second="y"),
         Difference(kind="param", name="train/epochs", first="3", second="9"),
     ]
-    assert same == 7
-    assert differences(one, one) == ([], 9)
+    assert same == 8
+    assert differences(one, one) == ([], 10)

@@ -14,6 +14,7 @@ from experiments.following.observe import (
     EC2_STATUS,
     SAGEMAKER_STATUS,
     ended_by,
+    find_complaint,
     find_launched,
     observe,
     read_instance,
@@ -22,6 +23,7 @@ from experiments.following.observe import (
     translate,
 )
 from experiments.following.output import Cursor, live_lines, output_files, output_texts, read_object
+from experiments.following.settle import make_record
 from experiments.records import LaunchPlan, Observation, RunStatus
 from tests.experiments.build import NOW, archive, event, plan, told, usage
 from tests.experiments.fake_cloud import FakeCloud
@@ -80,6 +82,25 @@ def test_a_job_stopped_at_its_limit_says_so() -> None:
     assert "maximum run time" in read_training_job(answer, hosts=1).reason
 
 
+def move(status: str, from_s: float, to_s: float | None) -> dict[str, Any]:
+    end = {} if to_s is None else {"EndTime": NOW + timedelta(seconds=to_s)}
+    return {"Status": status, "StartTime": NOW + timedelta(seconds=from_s), **end}
+
+
+def test_fetching_the_photos_is_told_once_it_is_over() -> None:
+    moves = [move("Starting", 0, 20), move("Downloading", 20, 32.5), move("Training", 32.5, 60)]
+    again = [
+        move("Interrupted", 60, 90),
+        move("Downloading", 90, 100),
+        move("Downloading", 200, None),
+    ]
+    answer = {"TrainingJobStatus": "InProgress", "SecondaryStatusTransitions": [*moves, *again]}
+    seen = read_training_job(answer, hosts=1)
+    assert seen.usage is not None and seen.usage.download_s == Decimal("22.5")
+    early = read_training_job({**answer, "SecondaryStatusTransitions": moves[:1]}, hosts=1)
+    assert early.usage is not None and early.usage.download_s is None
+
+
 def instance(state: str, reason: str = "") -> dict[str, Any]:
     return {"State": {"Name": state}, "LaunchTime": NOW, "StateTransitionReason": reason}
 
@@ -110,6 +131,13 @@ def test_an_instance_whose_script_succeeded() -> None:
     assert seen.usage.billable_s == 100
 
 
+def test_an_instance_s_script_tells_how_long_it_fetched() -> None:
+    fetched = settled({**end_note(0, 100), "fetched_at": int(NOW.timestamp()) + 12})
+    assert fetched.usage is not None and fetched.usage.download_s == 12
+    assert make_record(plan(), fetched, None).metrics == {"time/download_s": 12.0}
+    assert make_record(plan(), settled(end_note(0, 100)), None).metrics == {}
+
+
 def test_an_instance_whose_script_failed() -> None:
     seen = settled(end_note(137, 100))
     assert seen.status is RunStatus.FAILED
@@ -130,6 +158,17 @@ def test_an_instance_that_ended_before_its_script() -> None:
     assert seen.status is RunStatus.STOPPED
     assert seen.model_uri is None
     assert seen.reason == "the instance ended before its script did"
+
+
+def test_an_instance_that_could_not_leave_a_note_is_explained_by_its_console() -> None:
+    console = "booting\nupload failed: ./end.json An error occurred (AccessDenied)\x1b\nPower off\n"
+    assert find_complaint(console) == "upload failed: ./end.json An error occurred (AccessDenied)"
+    assert find_complaint("booting\nPower off\n") == ""
+    assert len(find_complaint("failed " * 100)) == 300
+    seen = read_instance(instance("terminated", "User initiated (2026-11-01 12:05:00 GMT)"))
+    told = settle_instance(seen, None, model_uri="s3://b/m", complaint=find_complaint(console))
+    assert told.reason.startswith("User initiated (2026-11-01 12:05:00 GMT); it left no note")
+    assert told.reason.endswith("(AccessDenied)")
 
 
 def test_a_clock_that_runs_backwards_bills_nothing() -> None:

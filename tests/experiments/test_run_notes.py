@@ -42,6 +42,11 @@ def test_a_settled_run_shows_every_line_of_its_bill() -> None:
     assert "Not counted: data transfer out of AWS" in note
 
 
+def test_a_settled_run_keeps_what_its_hosts_warned_of() -> None:
+    note = settled_note(record(warnings=("class 'pug' has two photos",)), ledger())
+    assert "\n- **warning:** class 'pug' has two photos\n\n| test/top1" in note
+
+
 def test_a_refused_run_says_why_and_costs_nothing() -> None:
     refused = record(status=RunStatus.REFUSED, reason="no quota")
     note = settled_note(refused, Cost(basis=Basis.BILLED))

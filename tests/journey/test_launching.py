@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from PIL import Image
 
-from tests.journey.house import House
+from tests.journey.house import House, small_photos
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
-if sys.platform != "linux":
-    pytest.skip("the journey looks for processes in /proc", allow_module_level=True)
 
 SPEC = """
 experiment: killed
@@ -33,34 +26,12 @@ runs:
 """
 
 
-def small_photos(root: Path) -> None:
-    for split, count in (("train", 8), ("valid", 3), ("test", 3)):
-        for name, colour in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                shade = tuple(min(255, part + 5 * index) for part in colour)
-                data = io.BytesIO()
-                Image.new("RGB", (240 + index, 230), shade).save(data, "JPEG")
-                (folder / f"{split}-{index}.jpg").write_bytes(data.getvalue())
-
-
 @pytest.fixture
 def spec(house: House) -> Path:
     small_photos(house.root / "photos")
     path = house.root / "spec.yaml"
     path.write_text(SPEC)
     return path
-
-
-def client(house: House, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{house.port}",
-        region_name="us-east-1",
-        aws_access_key_id="localaws",
-        aws_secret_access_key="localaws",
-    )
 
 
 def wait_for(house: House, launched: int, within_s: float = 180) -> None:
@@ -76,8 +47,8 @@ def wait_for(house: House, launched: int, within_s: float = 180) -> None:
 
 def counts(house: House) -> tuple[int, int]:
     """Training jobs and instances that were ever made."""
-    jobs = client(house, "sagemaker").list_training_jobs()["TrainingJobSummaries"]
-    held = client(house, "ec2").describe_instances()["Reservations"]
+    jobs = house.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    held = house.client("ec2").describe_instances()["Reservations"]
     return len(jobs), sum(len(part["Instances"]) for part in held)
 
 
@@ -132,7 +103,7 @@ def test_a_run_that_was_left_is_stopped_politely(house: House, spec: Path) -> No
         (plain,) = [i["plan"]["run_id"] for i in intents if i["plan"]["run_name"] == "plain"]
         prefix = f"runs/killed-plain-{plain}/checkpoints/"
         bucket = "pedigree-123456789012-us-east-1"
-        kept = client(house, "s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+        kept = house.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
         assert kept["KeyCount"] > 0, "the checkpoint is in S3"
     finally:
         house.type("pedigree", "cloud", "down")

@@ -14,13 +14,14 @@ from typing import Any
 
 import handler
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from question import Passing, Question, Refusal
 
 from deployment.artifact.function_code import pack_function
 
 FOLDER = Path(__file__).resolve().parents[2] / "lambda"
+EVENTS = Path(__file__).resolve().parent / "events"
 PHOTO = b"\xff\xd8\xff a photo"
 ANSWER = {"predictions": [{"label": "beagle", "probability": 0.9}], "model_version": "v"}
 EVENT = {
@@ -107,6 +108,11 @@ def test_a_photo_is_passed_on_and_the_answer_comes_back() -> None:
     ("event", "body", "content_type"),
     [
         ({"url": "https://dogs.example/a.jpg"}, b'{"url": "https://dogs.example/a.jpg"}', "json"),
+        (
+            {"url": "https://dogs.example/a.jpg", "output": "logits", "key": "x"},
+            b'{"url": "https://dogs.example/a.jpg", "output": "logits"}',
+            "json",
+        ),
         ({"body": '{"image": "QQ=="}'}, b'{"image": "QQ=="}', "json"),
         ({"body": "\ud800"}, b"?", "json"),
         ({"body": {"image": "QQ=="}}, b'{"image": "QQ=="}', "json"),
@@ -120,6 +126,24 @@ def test_every_kind_of_event(event: dict[str, Any], body: bytes, content_type: s
     assert house.ask(event)[0] == 200
     asked = house.client.questions[0]
     assert asked.body == body and asked.content_type.endswith(content_type)
+
+
+@pytest.mark.parametrize("kind", ["api_gateway_v1", "api_gateway_v2", "function_url"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_whole_events_of_each_front_door(kind: str, as_json: bool) -> None:
+    """Every member that the service sends, as its documentation shows them."""
+    event = json.loads((EVENTS / f"{kind}.json").read_text(encoding="utf-8"))
+    expected = Question(PHOTO, "image/jpeg", "application/json")
+    if as_json:
+        name = next(name for name in event["headers"] if name.lower() == "content-type")
+        event["headers"][name] = "application/json; charset=utf-8"
+        event |= {"body": '{"image": "QQ==", "output": "logits"}', "isBase64Encoded": False}
+        body = event["body"].encode()
+        expected = Question(body, "application/json; charset=utf-8", "application/json")
+    house = House()
+    status, _, headers = house.ask(event)
+    assert status == 200 and headers["X-Request-Id"] == "abc"
+    assert house.client.questions == [expected]
 
 
 @pytest.mark.parametrize(
@@ -249,6 +273,7 @@ def test_a_browser_may_call_from_the_origins_that_are_set() -> None:
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws events slowly
 @given(
     event=st.dictionaries(
         st.sampled_from(

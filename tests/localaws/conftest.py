@@ -85,6 +85,7 @@ def core(start_cloud: StartCloud) -> Client:
 
 _UNIT = {
     "test_protocol.py",
+    "test_routing.py",
     "test_store.py",
     "test_archives.py",
     "test_listing.py",

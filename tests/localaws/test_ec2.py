@@ -6,6 +6,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from localaws.server import open_cloud
 from localaws.store import Store
 from tests.localaws.compute_world import ec2_only, role, until
 from tests.localaws.conftest import Client, StartCloud
+from tests.localaws.sagemaker_world import can_mount
 
 DEEP_LEARNING = (
     "/aws/service/deeplearning/ami/x86_64/"
@@ -115,6 +117,33 @@ def test_an_instance_works_as_its_role_and_ends_itself(ec2s: Client) -> None:
     assert ended["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
     assert before <= ended["LaunchTime"] <= end_time(ended) <= datetime.now(UTC)
     assert "localaws: shutdown -h now" in console(ec2s, instance_id)
+
+
+TREE = """#!/bin/bash
+cd /home/ubuntu && mkdir TrainedModels && echo weights > TrainedModels/model.pth
+echo found: $(ls /home/ubuntu) $(ls /home/ubuntu/TrainedModels)
+sleep 60
+"""
+
+
+def only_the_console(folder: Path) -> bool:
+    return [path.name for path in folder.iterdir()] == ["console.log"]
+
+
+def test_two_instances_write_the_same_place_and_never_meet(ec2s: Client) -> None:
+    if not can_mount(ec2s):
+        pytest.skip("without namespaces an instance writes to this machine")
+    here = Path("/home/ubuntu/TrainedModels")
+    before = here.exists()
+    both = [run(ec2s, TREE)[0] for _ in range(2)]
+    for one in both:
+        assert said(ec2s, one, r"found: (.*)") == "TrainedModels model.pth"
+    assert here.exists() == before
+    folders = [ec2s.cloud.settings.state_dir / "ec2" / one for one in both]
+    ec2s.client("ec2").terminate_instances(InstanceIds=both)
+    for one, folder in zip(both, folders, strict=True):
+        in_state(ec2s, one, "terminated")
+        until(partial(only_the_console, folder))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
@@ -130,6 +131,9 @@ def add_model(cloud: Client, name: str, data: bytes | None = None, **model: Any)
         },
         ExecutionRoleArn=ROLE,
     )
+
+
+IN_TURN = {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
 
 
 def variant(model: str, *, name: str = "AllTraffic", count: int = 1, **members: Any) -> Any:
@@ -322,7 +326,7 @@ def test_a_dead_instance_is_replaced(cloud: Client) -> None:
 
 def test_an_instance_that_is_killed_on_demand_is_replaced(cloud: Client) -> None:
     add_model(cloud, "beagle")
-    add_endpoint(cloud, "dogs", variant("beagle", count=2))
+    add_endpoint(cloud, "dogs", variant("beagle", count=2, RoutingConfig=IN_TURN))
     pids = {invoke(cloud, "dogs")["pid"] for _ in range(4)}
     wanted = json.dumps({"endpoint": "dogs", "variant": "AllTraffic"})
     status, said = fetch(f"{cloud.url}/_localaws/kill", "POST", wanted)
@@ -348,7 +352,8 @@ def _answers(cloud: Client, name: str) -> bool:
 
 def test_requests_go_where_the_fewest_wait(cloud: Client) -> None:
     add_model(cloud, "beagle")
-    add_endpoint(cloud, "dogs", variant("beagle", count=2))
+    described = add_endpoint(cloud, "dogs", variant("beagle", count=2, RoutingConfig=IN_TURN))
+    assert described["ProductionVariants"][0]["RoutingConfig"] == IN_TURN
     assert len({invoke(cloud, "dogs")["pid"] for _ in range(4)}) == 2
     slow = threading.Thread(target=invoke, args=(cloud, "dogs", b"sleep=2"))
     slow.start()
@@ -357,10 +362,20 @@ def test_requests_go_where_the_fewest_wait(cloud: Client) -> None:
     slow.join()
 
 
+def test_without_a_strategy_requests_go_anywhere(cloud: Client) -> None:
+    add_model(cloud, "beagle")
+    described = add_endpoint(cloud, "dogs", variant("beagle", count=2))
+    assert "RoutingConfig" not in described["ProductionVariants"][0]
+    pids = [invoke(cloud, "dogs")["pid"] for _ in range(40)]
+    assert len(set(pids)) == 2
+    # In turn no instance would be asked twice in a row. By chance: 1 in 2**39 that none is.
+    assert any(one == other for one, other in itertools.pairwise(pids))
+
+
 def test_scaling_adds_and_removes_instances(cloud: Client) -> None:
     sagemaker = cloud.client("sagemaker")
     add_model(cloud, "beagle")
-    add_endpoint(cloud, "dogs", variant("beagle"))
+    add_endpoint(cloud, "dogs", variant("beagle", RoutingConfig=IN_TURN))
     for count in (3, 1):
         wish = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
         sagemaker.update_endpoint_weights_and_capacities(
@@ -505,6 +520,9 @@ def test_what_aws_refuses(cloud: Client) -> None:
             sagemaker.update_endpoint(
                 EndpointName="dogs", EndpointConfigName="dogs", DeploymentConfig=canary
             )
+        ),
+        "RoutingStrategy PREFIX_AWARE": lambda: add_config(
+            cloud, "other", variant("beagle", RoutingConfig={"RoutingStrategy": "PREFIX_AWARE"})
         ),
         "failed to satisfy constraint": lambda: add_config(
             cloud, "other", variant("beagle", InstanceType="ml.nothing.large")

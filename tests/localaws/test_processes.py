@@ -1,5 +1,6 @@
 """Processes: views, lines, signals, and nothing left over when the server dies."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,3 +291,36 @@ def test_a_long_line_arrives_in_pieces(processes: Processes, tmp_path: Path) -> 
     status, lines = run(processes, "head -c 600000 /dev/zero | tr '\\0' 'x'; echo end", tmp_path)
     assert status == 0
     assert [len(line) for _, line in lines] == [LINE_LIMIT_BYTES, LINE_LIMIT_BYTES, 75715]
+
+
+def test_what_is_written_in_a_tree_of_its_own_stays_there(
+    processes: Processes, tmp_path: Path
+) -> None:
+    if processes.isolation == "paths":
+        pytest.skip("without namespaces a program writes to this machine")
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    for name in ("changed", "deleted"):
+        (beside / name).write_text("before")
+    script = f"""
+        set -e
+        cd {beside}; cat changed; rm deleted; echo after > changed; echo more > made
+        echo new > {tmp_path}/new; mkdir /made-by-an-instance; echo x > /made-by-an-instance/x
+        cd /home/ubuntu; echo photo > photo.jpg; ls {beside}; echo mine > {tmp_path}/tree/kept
+    """
+    for _ in range(2):  # A second program in the same tree finds what the first left.
+        folder = tmp_path / "tree"
+        folder.mkdir(exist_ok=True)
+        status, lines = run(processes, script, tmp_path, tree=folder)
+        if status != 0:
+            break
+        again = "[ -f /home/ubuntu/photo.jpg ] && [ ! -f deleted ] && cat changed"
+        script = f"set -e; cd {beside}; {again}; cat {tmp_path}/new /made-by-an-instance/x"
+    assert (status, [line for _, line in lines]) == (0, ["after", "new", "x"])
+    assert {one.name: one.read_text() for one in beside.iterdir()} == {
+        "changed": "before",
+        "deleted": "before",
+    }
+    assert not (tmp_path / "new").exists() and not Path("/made-by-an-instance").exists()
+    assert (folder / "kept").read_text() == "mine\n"
+    shutil.rmtree(folder)

@@ -82,8 +82,10 @@ def described(cloud: Client) -> dict[str, Any]:
 
 
 def variant_status(cloud: Client) -> str:
-    pending = described(cloud).get("PendingDeploymentSummary")
-    return str(pending["ProductionVariants"][0]["VariantStatus"][0]["Status"]) if pending else ""
+    """The first variant's status under way; "" before the update has given it one."""
+    pending = described(cloud).get("PendingDeploymentSummary", {"ProductionVariants": [{}]})
+    stages = pending["ProductionVariants"][0].get("VariantStatus", [{"Status": ""}])
+    return str(stages[0]["Status"])
 
 
 def alarm(cloud: Client, name: str = "errors", **members: Any) -> None:

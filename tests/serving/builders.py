@@ -111,6 +111,8 @@ def archive(classes: Sequence[str] = ("blue", "green", "red")) -> Archive:
         transform=TRANSFORM,
         temperature=1.0,
         version="run-7@abc",
+        backbone="efficientnet_lite0",
+        weights=None,
     )
 
 

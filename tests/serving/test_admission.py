@@ -41,6 +41,20 @@ def test_a_burst_is_queued_up_to_the_most() -> None:
     assert refused(admission) == "busy"
 
 
+@pytest.mark.parametrize(
+    ("photo_s", "room"), [pytest.param(0.5, 8, id="slow"), pytest.param(30.0, 2, id="slowest")]
+)
+def test_a_slow_machine_queues_its_seconds_of_work_or_what_overload_leaves(
+    photo_s: float, room: int
+) -> None:
+    admission, clock = made(most=32, most_s=4.0)
+    first = fill(admission, 1)[0]
+    clock.now += photo_s
+    first.leave()
+    fill(admission, room)
+    assert refused(admission) == "busy"
+
+
 def test_after_a_refusal_the_queue_is_short_while_too_much_is_offered() -> None:
     admission, clock = made()
     tickets = fill(admission, 4)

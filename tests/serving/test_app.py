@@ -148,6 +148,16 @@ def test_a_request_keeps_the_id_it_came_with(name: str) -> None:
     assert len(hostile.headers["x-request-id"]) == 32
 
 
+@pytest.mark.parametrize(
+    "text", ["request-id=trace-7;timeout-ms=900000", "a=b, request-id=trace-7"]
+)
+def test_the_id_among_the_custom_attributes_is_the_requests(text: str) -> None:
+    """As the function in front sends it; SageMaker passes on no other header of its own choice."""
+    app, log = make_app()
+    got = one(app, parts=[PHOTO], headers={"x-amzn-sagemaker-custom-attributes": text})
+    assert got.headers["x-request-id"] == log[0]["request_id"] == "trace-7"
+
+
 def test_the_log_tells_times_and_sizes_and_nothing_of_the_photo() -> None:
     app, log = make_app()
     one(app, parts=[PHOTO])

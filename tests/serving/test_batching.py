@@ -62,6 +62,23 @@ def test_what_gathers_during_a_call_goes_together_in_order(waiting: int, largest
     assert network.batches == [1, *[largest] * full, *([rest] if rest else [])]
 
 
+def test_the_first_is_told_before_the_thread_goes_on_with_others() -> None:
+    network = Echo()
+    batcher = Batcher(network)
+    told: list[str] = []
+
+    def others() -> None:
+        told.append("second batch")
+
+    def gather() -> None:
+        network.meanwhile = others
+        batcher.run(photo(1), deadline_at=INF, then=lambda _row: told.append("second"))
+
+    network.meanwhile = gather
+    batcher.run(photo(0), deadline_at=INF, then=lambda _row: told.append("first"))
+    assert told == ["first", "second batch", "second"]
+
+
 def test_a_failing_call_fails_its_batch_only() -> None:
     network = Echo()
     batcher = Batcher(network)

@@ -9,7 +9,7 @@ import pytest
 
 from serving.errors import ArchiveError
 from serving.models.archive import read_archive
-from serving.models.engine import Engine, largest_batch, shares_of
+from serving.models.engine import Batches, Engine, batches, shares_of
 from tests.serving.builders import write_archive
 
 
@@ -51,8 +51,12 @@ def test_a_photo_has_the_same_answer_alone_and_in_a_batch(tmp_path: Path, engine
 
 def test_the_largest_batch_is_the_measured_one_unless_given(tmp_path: Path) -> None:
     found = read_archive(write_archive(tmp_path, engine="openvino-int8"))
-    assert Engine(found, threads=1).max_batch == 1
-    assert Engine(found, threads=2).max_batch == 4
-    assert Engine(found, threads=2, streams=2).max_batch == 1
-    assert Engine(found, threads=1, max_batch=3).max_batch == 3
-    assert largest_batch("openvino-bf16", 1) == 4 and largest_batch("openvino-f32", 8) == 1
+    alone, several = Engine(found, threads=1), Engine(found, threads=2)
+    assert (alone.max_batch, alone.busy_batch) == (4, 1)
+    assert (several.max_batch, several.busy_batch) == (4, 2)
+    assert Engine(found, threads=2, streams=2).busy_batch == 1
+    asked = Engine(found, threads=1, max_batch=3)
+    assert (asked.max_batch, asked.busy_batch) == (3, 2)
+    assert Engine(found, threads=2, max_batch=1).busy_batch == 1
+    assert batches("openvino-bf16", 1) == Batches(most=4, busy=2)
+    assert batches("openvino-f32", 8) == Batches(most=1, busy=1)

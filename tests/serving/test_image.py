@@ -39,10 +39,12 @@ def test_the_image_runs_unprivileged_with_a_health_check() -> None:
     assert "USER server" in text and "--require-hashes" in text
 
 
-def test_serving_imports_no_torch_and_nothing_else_of_ours() -> None:
+def test_serving_imports_nothing_else_of_ours_and_torch_in_one_place_only() -> None:
     installed = {"numpy", "PIL", "openvino", "uvicorn", "h11", "prometheus_client"}
     allowed = {"serving", *installed, *sys.stdlib_module_names}
+    fallback = {"torch", "torchvision", "timm", "safetensors"}
     for path in (ROOT / "serving").rglob("*.py"):
+        may = allowed | fallback if path.name == "on_torch.py" else allowed
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names = {alias.name.partition(".")[0] for alias in node.names}
@@ -50,4 +52,4 @@ def test_serving_imports_no_torch_and_nothing_else_of_ours() -> None:
                 names = {str(node.module).partition(".")[0]}
             else:
                 continue
-            assert names <= allowed, path
+            assert names <= may, path

@@ -5,6 +5,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from serving.errors import ArchiveError, HandlerError
 from serving.http.admission import Admission, Bounds
 from serving.http.app import App
 from serving.http.metrics import Metrics
+from serving.models.engine import Engine
 from serving.models.script import Script, ScriptSettings
 from serving.models.scripted import ScriptedModel, script_version
 from serving.models.stand_ins import PedigreeDefaults, ToolkitDefaults
@@ -44,7 +46,7 @@ def load(folder: Path, env: Mapping[str, str] | None = None) -> Script:
     settings = ScriptSettings.of(env or {}, folder)
     assert settings is not None
     ours = (folder / "pedigree.json").exists()
-    defaults = PedigreeDefaults(folder, threads=1) if ours else ToolkitDefaults()
+    defaults = PedigreeDefaults(folder, partial(Engine, threads=1)) if ours else ToolkitDefaults()
     return Script(settings, folder, defaults)
 
 

@@ -103,8 +103,17 @@ def test_no_bytes_confuse_it(data: bytes) -> None:
     assert skippable(b"POST /invocations HTTP/1.1\r\n" + data) >= 0
 
 
-def test_the_refusal_has_the_id_that_came_and_says_when_to_come_back() -> None:
-    named = HEAD.replace(b"host", b"X-Request-Id: abc-1\r\nhost")
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-Request-Id: abc-1",
+        b"X-Amzn-SageMaker-Inference-Id:abc-1 ",
+        b"X-Amzn-SageMaker-Custom-Attributes: request-id=abc-1;timeout-ms=20000",
+        b"x-amzn-sagemaker-custom-attributes:top_k=3,request-id=abc-1",
+    ],
+)
+def test_the_refusal_has_the_id_that_came_and_says_when_to_come_back(line: bytes) -> None:
+    named = HEAD.replace(b"host", line + b"\r\nhost")
     head, _, body = refusal_for(named).partition(b"\r\n\r\n")
     assert b"x-request-id: abc-1" in head and b"retry-after: 1" in head
     assert json.loads(body)["error"]["code"] == "busy"

@@ -33,6 +33,7 @@ RESOURCE = {
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 60.0
 _LONE = 8
+_ROUTING = {"random": "RANDOM", "least_outstanding": "LEAST_OUTSTANDING_REQUESTS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class LiveEndpoint:
             "InitialInstanceCount": self._settings.min_instances,
             "InstanceType": self._settings.instance_type,
             "InitialVariantWeight": 1.0,
+            "RoutingConfig": {"RoutingStrategy": _ROUTING[self._settings.routing]},
         }
         self._sagemaker.create_endpoint_config(
             EndpointConfigName=NAME, ProductionVariants=[variant]

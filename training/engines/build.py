@@ -13,6 +13,8 @@ from training.graph import Network
 
 _BATCH = 8
 _GPU_BATCH = 64
+_BF16 = ("bf16", "torch-bf16", "torch-compile")
+"""Without the arithmetic torch emulates these slowly, and OpenVINO computes in float32."""
 
 
 def build_engine(
@@ -41,9 +43,9 @@ def check_runs_here(name: str) -> None:
     """Raise EngineError for an engine that this machine lacks."""
     if name not in SERVED:
         raise EngineError(f"engine is {name!r}", fix=f"use one of {', '.join(SERVED)}")
-    if name == "bf16" and "BF16" not in capabilities():
+    if name in _BF16 and "BF16" not in capabilities():
         raise EngineError(
-            "engine is bf16 and this processor has no bfloat16 arithmetic",
+            f"engine is {name} and this processor has no bfloat16 arithmetic",
             fix="use auto, f32 or int8, or an instance with AVX-512 BF16 or AMX (c7i, m7i, c7a, m7a)",
         )
     if name == "cuda" and not has_cuda():

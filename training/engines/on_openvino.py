@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from training.graph import Floats, Network
+
+_DOT_PRODUCTS: Final = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
 def capabilities() -> frozenset[str]:
@@ -15,6 +18,15 @@ def capabilities() -> frozenset[str]:
     import openvino as ov
 
     return frozenset(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def multiplies_bytes(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Does the processor have a dot product of bytes (VNNI, AMX, Arm's)? Yes, where nothing tells."""
+    try:
+        words = set(cpuinfo.read_text(encoding="utf-8").split())
+    except OSError:
+        return True
+    return "avx2" not in words or not words.isdisjoint(_DOT_PRODUCTS)
 
 
 def on_openvino(graph_or_path: Any, *, threads: int, hint: str = "f32") -> Network:

@@ -158,5 +158,10 @@ def _tell_epoch(report: Reporter, epoch: Epoch, stage: str) -> None:
 
 
 def _tell_trial(report: Reporter, trial: Trial, best: bool) -> None:
-    metrics = {"valid/loss": trial.loss, "valid/top1": trial.top1, "epochs": float(trial.epochs)}
+    metrics = {
+        "valid/loss": trial.loss,
+        "valid/top1": trial.top1,
+        "epochs": float(trial.epochs),
+        "given_up": float(trial.given_up),
+    }
     report.trial(trial.number, settings=trial.settings, metrics=metrics, best=best)

@@ -20,6 +20,7 @@ from training.measure.basics import Labels
 from training.measure.calibration import fit_temperature
 
 _ROWS_AT_ONCE = 4096
+_READY_BYTES = 500_000_000
 
 
 class Table(Protocol):
@@ -49,7 +50,7 @@ def head_logits(features: Floats, weight: Floats, bias: Floats) -> Floats:
     return result
 
 
-class _Scale:
+class Scale:
     """Standardises features for training; `fold` takes this back into the weights."""
 
     def __init__(self, features: Floats) -> None:
@@ -63,8 +64,9 @@ class _Scale:
         self._shift = self.mean.astype(np.float32)
         self._factor = (1 / self.std).astype(np.float32)
 
-    def apply(self, features: Floats) -> torch.Tensor:
-        return torch.from_numpy((features - self._shift) * self._factor)
+    def apply(self, features: Floats) -> Floats:
+        scaled: Floats = (features - self._shift) * self._factor
+        return scaled
 
     def fold(self, linear: torch.nn.Linear) -> tuple[Floats, Floats]:
         weight = linear.weight.detach().double().numpy() / self.std
@@ -73,20 +75,24 @@ class _Scale:
 
 
 class _Views:
-    """The training features: each photo goes through its views, one an epoch."""
+    """The training features: each photo goes through its views, one an epoch. A table that fits into
+    memory is standardised once, a larger one batch by batch."""
 
     owners: Labels | None
 
-    def __init__(self, table: Table, scale: _Scale, seed: int) -> None:
+    def __init__(self, table: Table, scale: Scale, seed: int) -> None:
         self.labels, self.owners = table.labels, None
-        self._features, self._scale = table.features, scale
+        self._scale = scale
+        self._ready = table.features.nbytes <= _READY_BYTES
+        self._features = scale.apply(table.features) if self._ready else table.features
         self._count = table.features.shape[1]
         self._first = np.random.default_rng(seed).integers(0, self._count, len(table.labels))
 
     def stream(self, shares: Iterable[Share], epoch: int) -> Iterator[tuple[Share, torch.Tensor]]:
         for share in shares:
             views = (self._first[share.rows] + epoch) % self._count
-            yield share, self._scale.apply(self._features[share.rows, views])
+            picked = self._features[share.rows, views]
+            yield share, torch.from_numpy(picked if self._ready else self._scale.apply(picked))
 
 
 def new_linear(width: int, classes: int) -> torch.nn.Linear:
@@ -106,14 +112,15 @@ def train_head(
     cluster: Cluster,
     on_epoch: Callable[[Epoch], None],
     keeper: Keeper | None = None,
+    scale: Scale | None = None,
     **options: Any,
 ) -> Head:
     """Train on all hosts together; every host returns the same head.
 
     The epoch with the least calibrated validation loss wins; its temperature is fitted on valid. Raises what
-    `Loop.run` raises. `options` go to the loop.
+    `Loop.run` raises. `scale` is `Scale(train.features)` where it is known; `options` go to the loop.
     """
-    scale = _Scale(train.features)
+    scale = scale or Scale(train.features)
     linear = new_linear(train.features.shape[2], classes)
     plain: Floats = np.ascontiguousarray(valid.features[:, 0])
     lesson = Lesson(

@@ -32,8 +32,9 @@ def _new_variant(variant: Doc, models: Models) -> Doc:
         "CurrentInstanceCount": 0,
         "DesiredInstanceCount": variant.get("InitialInstanceCount", 0),
     }
-    if "ServerlessConfig" in variant:
-        doc["ServerlessConfig"] = variant["ServerlessConfig"]
+    for member in ("ServerlessConfig", "RoutingConfig"):
+        if member in variant:
+            doc[member] = variant[member]
     return doc
 
 
@@ -129,6 +130,8 @@ def _variant(variant: Doc, resolved_at: float) -> Doc:
     }
     if "Status" in variant:
         shown["VariantStatus"] = [variant["Status"]]
+    if "RoutingConfig" in variant:
+        shown["RoutingConfig"] = variant["RoutingConfig"]
     if "ServerlessConfig" in variant:
         config = variant["ServerlessConfig"]
         shown |= {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}

@@ -1,14 +1,14 @@
-"""The instances of one production variant, and which of them takes the next request."""
+"""The instances of one production variant: how many there are, and who borrows them."""
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from localaws.sagemaker.hosting.instances import Instance, InstanceSpec
+from localaws.sagemaker.hosting.routing import Route
 from localaws.sagemaker.world import World
 
 DRAIN_LIMIT_S = 65.0
@@ -27,15 +27,14 @@ class NoHealthyInstance(Exception):
 
 
 class Fleet:
-    """Grows, shrinks and routes by least outstanding requests."""
+    """Grows, shrinks, and lends the instance that `route` picks."""
 
-    def __init__(self, spec: InstanceSpec, world: World) -> None:
+    def __init__(self, spec: InstanceSpec, world: World, route: Route) -> None:
         self.spec = spec
         self._world = world
         self._instances: list[Instance] = []
         self._starting: list[Instance] = []
-        self._last_used: dict[str, int] = {}
-        self._turns = itertools.count()
+        self._route = route
         self._closed = False
         self._changed = threading.Condition()
 
@@ -47,7 +46,7 @@ class Fleet:
 
     @contextmanager
     def borrow(self, besides: Sequence[Instance] = ()) -> Iterator[Instance]:
-        """The healthy instance with the fewest outstanding requests, not one of `besides`.
+        """One of the healthy instances, but not of `besides`.
 
         Raises `FleetClosed` or `NoHealthyInstance`.
         """
@@ -57,8 +56,7 @@ class Fleet:
             ready = [one for one in self._instances if one.is_healthy and one not in besides]
             if not ready:
                 raise NoHealthyInstance
-            chosen = min(ready, key=self._rank)
-            self._last_used[chosen.instance_id] = next(self._turns)
+            chosen = self._route(ready)
             chosen.outstanding += 1
         try:
             yield chosen
@@ -113,9 +111,6 @@ class Fleet:
         if drain:
             self._drain(leaving)
         stop_all(leaving)
-
-    def _rank(self, instance: Instance) -> tuple[int, int]:
-        return instance.outstanding, self._last_used.get(instance.instance_id, -1)
 
     def _drain(self, leaving: Sequence[Instance]) -> None:
         deadline = time.monotonic() + DRAIN_LIMIT_S

@@ -120,7 +120,8 @@ class Instance:
             return
         archive = self._folder / "model.tar.gz"
         try:
-            self._world.objects.download(*split_s3_uri(uri), archive)
+            role = self._spec.container["ExecutionRoleArn"]
+            self._world.objects_of(role).download(*split_s3_uri(uri), archive)
         except AwsError as error:
             raise AwsError(
                 error.code,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from localaws.sagemaker.hosting.document import spec_of, weights_of
 from localaws.sagemaker.hosting.fleets import Fleet, FleetFailed
+from localaws.sagemaker.hosting.routing import route_by, strategy_of
 from localaws.sagemaker.hosting.serverless import ServerlessFleet, capacity_of
 from localaws.sagemaker.hosting.traffic import Side, Traffic, VariantFleet
 from localaws.sagemaker.words import Doc
@@ -16,10 +18,14 @@ from localaws.store import Table
 
 
 class Stage:
-    """The live sides of every endpoint, and the documents that tell of them."""
+    """The live sides of every endpoint, and the documents that tell of them.
 
-    def __init__(self, table: Table, world: World) -> None:
+    `chance` picks instances where a variant is routed at random.
+    """
+
+    def __init__(self, table: Table, world: World, chance: random.Random | None = None) -> None:
         self.world = world
+        self._chance = chance or random.SystemRandom()
         self.closing = threading.Event()
         self._table = table
         self._lock = threading.Lock()
@@ -98,4 +104,5 @@ class Stage:
         spec = spec_of(name, variant)
         if "ServerlessConfig" in variant:
             return ServerlessFleet(spec, self.world, capacity_of(variant["ServerlessConfig"]))
-        return Fleet(spec, self.world)
+        route = route_by(strategy_of(variant), self._chance)
+        return Fleet(spec, self.world, route)

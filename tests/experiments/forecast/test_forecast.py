@@ -141,6 +141,7 @@ def test_what_goes_beyond_the_record_is_told() -> None:
         ({"hosts": 4}, "4 hosts"),
         ({"epochs": 1000}, "1000 epochs"),
         ({"deep_epochs": 5}, "5 fine-tuning epochs"),
+        ({"trials": 100}, "100 trials, where the runs on record had 0"),
         ({"engine": "int8"}, "no run of resnet50 with engine int8 yet"),
         ({"instance_type": "ml.unheard.of"}, "its hardware is unknown"),
     ):
@@ -163,6 +164,34 @@ def test_more_photos_take_longer_and_no_interval_is_upside_down(
     assert many.expected_s > few.expected_s
     cut = predictor.predict(known.work, limit_s=10.0).duration
     assert cut.high_s == 10.0 >= cut.expected_s
+
+
+def test_a_search_takes_longer_and_what_it_took_is_learnt() -> None:
+    truth = Truth(2)
+    plain = truth.history(12)
+    known = seen(truth.run())
+    assert known is not None
+
+    def factor(predictor: Predictor) -> float:
+        """How much longer a hundred trials are expected to take."""
+        search = predictor.predict(replace(known.work, trials=100)).duration.expected_s
+        return search / predictor.predict(known.work).duration.expected_s
+
+    expected = factor(taught(plain))
+    assert 1.2 < expected < 3
+    assert factor(taught([*plain, *(searched(run, 6.0) for run in truth.history(12))])) > expected
+    assert factor(taught([*plain, *(searched(run, 1.0) for run in truth.history(12))])) < expected
+
+
+def searched(run: RunRecord, times: float) -> RunRecord:
+    """The run with a hundred trials, whose program took so many times as long."""
+    program_s = run.metrics["time/total_s"]
+    return replace(
+        run,
+        params={**run.params, "train/trials": "100"},
+        metrics={**run.metrics, "time/total_s": times * program_s},
+        billable_s=(run.billable_s or 0) + (times - 1) * program_s,
+    )
 
 
 def test_simulated_time_never_predicts_aws() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from experiments.contract import faults
 from experiments.errors import CloudError, PriceError
-from experiments.prices import PriceBook, book_of, latest_book, read_book, write_book
+from experiments.prices import SERVERLESS, PriceBook, book_of, latest_book, read_book, write_book
 from experiments.pricing.diff import changes
 from experiments.pricing.products import read_product
 from experiments.pricing.queries import REGIONS, queries
@@ -65,8 +65,40 @@ def test_a_recorded_instance_gives_its_on_demand_price_and_no_reserved_one() -> 
             ("sagemaker", "notebook", "ml.t3.medium", "hour", "0.05"),
         ),
         (
-            product("AmazonSageMaker", "EU-ServerlessInf:Mem-4GB", "0.00008", "seconds"),
-            ("sagemaker", "serverless_4gb_second", "", "second", "0.00008"),
+            product("AmazonSageMaker", "USE1-ServerlessInf:Mem-3GB", "0.00006", "seconds"),
+            ("sagemaker", "serverless_gb_second", "3GB", "GB-second", "0.00002"),
+        ),
+        (
+            product(
+                "AmazonSageMaker", "EU-ServerlessInf:Mem-4GB", "0.0000000000", "Seconds",
+                tiers=[("150000", "0.00008")],
+            ),
+            ("sagemaker", "serverless_gb_second", "4GB", "GB-second", "0.00002"),
+        ),
+        (
+            product(
+                "AmazonSageMaker", "USE1-ProvisionedConcurrency:Usage-2GB", "0.00001", "seconds",
+                group="ServerlessProvisionedConcurrency-Usage",
+            ),
+            ("sagemaker", "serverless_provisioned_gb_second", "2GB", "GB-second", "0.000005"),
+        ),
+        (
+            product(
+                "AmazonSageMaker", "USE1-ProvisionedConcurrency:Mem-2GB", "0.00002", "seconds",
+                group="ServerlessProvisionedConcurrency-Duration",
+            ),
+            ("sagemaker", "serverless_provisioned_duration_gb_second", "2GB", "GB-second", "0.00001"),
+        ),
+        (
+            product(
+                "AmazonSageMaker", "EU-Hst:Data-Bytes-In", "0.016", "GB", operation="Invoke-Endpoint"
+            ),
+            ("sagemaker", "endpoint_data_in", "", "GB", "0.016"),
+        ),
+        (
+            product("AWSLambda", "Lambda-GB-Second", "0.0000166667", "Second",
+                    group="AWS-Lambda-Duration"),
+            ("lambda", "gb_second", "", "GB-second", "0.0000166667"),
         ),
         (
             product(
@@ -120,6 +152,8 @@ def test_generated_products_are_read(text: str, row: tuple[str, ...]) -> None:
         linux("c5.xlarge", "0.2", tenancy="Dedicated"),
         linux("c5.xlarge", "0.6", preInstalledSw="SQL Web"),
         product("AmazonSageMaker", "USE1-Canvas:Session-Hrs", "1.9", "Hrs"),
+        product("AmazonSageMaker", "USE1-ProvisionedConcurrency:Mem-2GB", "0.00002", "seconds"),
+        product("AmazonSageMaker", "USE1-ServerlessInf:Mem-9GB", "0.00018", "seconds"),
         product("AmazonRDS", "InstanceUsage:db.m5.large", "0.171", "Hrs"),
     ],
 )
@@ -135,6 +169,14 @@ def test_other_prices_of_the_same_hardware_are_not_taken(text: str) -> None:
         (linux("c5.xlarge", "0.17").replace('"Hrs"', '"Fortnights"'), "a unit not known here"),
         (linux("c5.xlarge", "0.17").replace('"USD"', '"CNY"'), "no on-demand price in USD"),
         (linux("c5.xlarge", "-1"), "a unit not known here"),
+        (
+            product("AmazonSageMaker", "USE1-ServerlessInf:Mem-3GB", "0.00006", "Hrs"),
+            "listed by hour, not by the second",
+        ),
+        (
+            product("AmazonSageMaker", "USE1-ServerlessInf:Mem-3GB", "0", "seconds"),
+            "no on-demand price in USD",
+        ),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_not_a_guess(text: str, says: str) -> None:
@@ -291,8 +333,34 @@ def test_every_row_of_the_newest_book_has_a_grade() -> None:
 def test_what_the_book_does_not_hold_is_refused_by_name() -> None:
     shipped: PriceBook = latest_book()
     for region in REGIONS:
-        with pytest.raises(PriceError, match=f"serverless_4gb_second in {region}"):
-            shipped.find("sagemaker", "serverless_4gb_second", region)
+        with pytest.raises(PriceError, match=f"serverless_gb_second of 4GB in {region}") as caught:
+            shipped.serverless(SERVERLESS, region, 4096)
+        assert "give your own with --serverless-usd-per-gb-s" in caught.value.fix
+        assert "prices refresh --cloud aws" in caught.value.fix
+
+
+def test_serverless_rates_are_read_by_size_and_a_users_own_goes_first(tmp_path: Path) -> None:
+    sizes = [(gigabytes, Decimal("0.00002") * gigabytes) for gigabytes in range(1, 7)]
+    serverless = [
+        product("AmazonSageMaker", f"USE1-ServerlessInf:Mem-{gigabytes}GB", str(usd), "seconds")
+        for gigabytes, usd in sizes
+    ]
+    cloud = FakePriceList(products={("us-east-1", "AmazonSageMaker ML Serverless"): serverless})
+    read(cloud, tmp_path)
+    write_book(merged(book(), read_pages(WANTED, tmp_path), WANTED), tmp_path / "2026-11-28.csv")
+    after = read_book(tmp_path / "2026-11-28.csv")
+    for gigabytes in range(1, 7):
+        found = after.serverless(SERVERLESS, "us-east-1", gigabytes * 1024)
+        assert (found.usd, found.unit, found.grade) == (Decimal("0.00002"), "GB-second", "aws")
+    with pytest.raises(PriceError, match="serverless_gb_second of 2GB in eu-west-1"):
+        after.serverless(SERVERLESS, "eu-west-1", 2048)
+    own = after.with_own_rate(Decimal("0.00003"), region="us-east-1", as_of="2026-11-28")
+    found = own.serverless(SERVERLESS, "us-east-1", 2048)
+    assert (found.usd, found.grade) == (Decimal("0.00003"), "own")
+    assert "given with --serverless-usd-per-gb-s" in found.source
+    assert after.serverless(SERVERLESS, "us-east-1", 2048).grade == "aws", "the book is as it was"
+    with pytest.raises(PriceError, match="--serverless-usd-per-gb-s is NaN"):
+        after.with_own_rate(Decimal("NaN"), region="us-east-1", as_of="2026-11-28")
 
 
 class SpotMarket(FakePriceList):

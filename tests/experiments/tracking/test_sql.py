@@ -8,14 +8,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
+from experiments.forecast.work import work_of
 from experiments.leaderboard import leaderboard
 from experiments.records import RunRecord
 from experiments.source import ROOT
-from experiments.tracking.sql import BOARD, FORECAST, Columns, board, read_runs, readable
+from experiments.tracking.sql import BOARD, FORECAST, Columns, board, read_runs
+from experiments.tracking.stores import is_database
 from experiments.tracking.tracker import Tracker
 from tests.experiments.build import record
 
@@ -24,6 +27,7 @@ import os, sys, traceback
 import mlflow.store.tracking.sqlalchemy_store, mlflow.store.db.utils
 from mlflow import MlflowClient
 from pathlib import Path
+from experiments.tracking.stores import is_database
 from experiments.tracking.tracker import Tracker
 uri, root, writers, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 children = []
@@ -118,9 +122,9 @@ def test_it_cannot_write(tracker: Tracker) -> None:
 
 
 def test_what_is_no_readable_database_is_left_to_mlflow(tmp_path: Path) -> None:
-    assert not readable("http://127.0.0.1:5000")
-    assert not readable("arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/x")
-    assert readable("postgresql+psycopg2://somebody@nowhere/mlflow")
+    assert not is_database("http://127.0.0.1:5000")
+    assert not is_database("arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/x")
+    assert is_database("postgresql+psycopg2://somebody@nowhere/mlflow")
     assert read_runs(f"sqlite:///{tmp_path / 'none.db'}") is None
     assert not (tmp_path / "none.db").exists(), "reading makes nothing"
     (tmp_path / "other.db").write_bytes(b"")
@@ -175,3 +179,16 @@ def test_behind_a_server_mlflow_is_asked(tmp_path: Path) -> None:
     tracker = BehindAServer("http://127.0.0.1:1", tmp_path)
     assert [found.run_id for found in board(tracker)] == ["00000007"]
     assert board(tracker, "dogs") == []
+
+
+def test_all_that_a_prediction_asks_of_a_run_is_read() -> None:
+    asked: set[str] = set()
+
+    class Params(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.add(name)
+            return super().get(name, default)
+
+    deep = Params({"train/trainable": "all"})
+    work_of(deep, launcher="ec2", instance_type="c5.xlarge", hosts=1)
+    assert "train/trials" in asked and asked <= set(FORECAST.params)

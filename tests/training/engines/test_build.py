@@ -36,11 +36,9 @@ def test_the_gpu_s_path_computes_the_network_where_there_is_none(dtype: str) -> 
 
 def test_an_engine_that_does_not_run_here_is_refused_with_its_fix() -> None:
     module = small()
-    missing = [
-        name
-        for name, there in (("cuda", has_cuda()), ("bf16", "BF16" in capabilities()))
-        if not there
-    ]
+    bf16 = "BF16" in capabilities()
+    here = {"cuda": has_cuda(), "bf16": bf16, "torch-bf16": bf16, "torch-compile": bf16}
+    missing = [name for name, there in here.items() if not there]
     for name in missing:
         with pytest.raises(EngineError, match="use auto"):
             build_engine(name, module=module, graph=None, threads=1, why="")

@@ -1,12 +1,16 @@
 """The rules of the choice, with the clock and the speeds given."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.engines.measure import Measured, Prospect, best_of, images_per_s, reason
+from training.engines.measure import Measured, Prospect, best_of, images_per_s, reason, taste
+from training.engines.on_openvino import multiplies_bytes
+from training.graph import Floats
 
 SPEEDS = st.floats(1, 1e5)
 SECONDS = st.floats(0, 1e3)
@@ -43,6 +47,36 @@ def test_the_reason_names_all_that_was_measured_and_left_out() -> None:
     text = reason(engines[1], engines, ["int8, whose set-up takes 9 s or more"], 300)
     assert text.startswith("bf16 is the fastest here for 300 pictures: bf16 300 images/s, 1.5 s")
     assert "f32 100 images/s, 3.5 s with set-up" in text and "not tried: int8" in text
+
+
+def test_a_taste_is_one_picture_on_every_thread_after_the_first_call() -> None:
+    ticks: Iterator[float] = iter([1.0, 1.5])
+    calls: list[object] = []
+
+    def network(pixels: Floats) -> Floats:
+        calls.append(pixels)
+        return pixels
+
+    picture = np.zeros((1, 3, 4, 4), np.float32)
+    assert taste(network, picture, 2, clock=lambda: next(ticks)) == 4.0
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "there"),
+    [
+        ("fpu sse4_2 avx2 fma", False),
+        ("avx2 avx512f avx512_vnni", True),
+        ("avx2 avx_vnni", True),
+        ("asimd asimddp", True),
+    ],
+)
+def test_a_dot_product_of_bytes_is_read_from_the_processor_s_flags(
+    tmp_path: Path, flags: str, there: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+    assert multiplies_bytes(tmp_path / "cpuinfo") is there
+    assert multiplies_bytes(tmp_path / "nowhere")
 
 
 def test_speed_counts_every_picture_of_every_thread() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.builders import config
 from tests.training.fit.tables import table
+from training.config import TrainConfig
 from training.errors import DivergedError, StoppedError
 from training.fit.checkpoint import CheckpointStore
 from training.fit.head import Head
@@ -16,6 +17,7 @@ from training.fit.trials import Trial, search_head
 from training.hosts.cluster import Cluster
 
 SETTINGS = config(epochs=3, trials=14, batch_size=50, learning_rate=0.002)
+LONG = config(epochs=12, trials=20, batch_size=50, learning_rate=0.002)
 
 
 class StopAfter(Stop):
@@ -31,7 +33,9 @@ class StopAfter(Stop):
         return self._left <= 0
 
 
-def search(keeper: Keeper | None = None, noise: float = 1.0) -> tuple[Head, list[Trial], list[int]]:
+def search(
+    keeper: Keeper | None = None, settings: TrainConfig = SETTINGS
+) -> tuple[Head, list[Trial], list[int]]:
     trials: list[Trial] = []
     best: list[int] = []
 
@@ -44,7 +48,7 @@ def search(keeper: Keeper | None = None, noise: float = 1.0) -> tuple[Head, list
         table(60, seed=1),
         table(40, seed=2),
         classes=3,
-        config=SETTINGS,
+        config=settings,
         cluster=Cluster(rank=0, world=1),
         keeper=keeper or Forgetful(),
         on_trial=told,
@@ -68,12 +72,38 @@ def test_the_first_trial_is_what_was_asked_for_and_the_best_on_valid_is_kept() -
     assert len({trial.settings["learning_rate"] for trial in trials}) == 14
 
 
-@pytest.mark.parametrize("after", [1, 6, 13])
-def test_a_stopped_search_goes_on_as_it_would_have_gone(tmp_path: Path, after: int) -> None:
-    whole, all_trials, best = search()
+def test_heads_that_are_behind_are_given_up_and_none_of_them_is_kept() -> None:
+    head, trials, best = search(settings=LONG)
+    given_up = [trial for trial in trials if trial.given_up]
+    assert given_up and not any(trials[number].given_up for number in best)
+    least = min(trial.loss for trial in trials)
+    assert trials[best[-1]].loss == least and head.epoch.valid_top1 == trials[best[-1]].top1
+    assert all(5 <= trial.epochs < 12 and trial.loss > least for trial in given_up)
+    assert not any(trial.given_up for trial in trials[:5]), "there are too few to judge by"
+
+
+def test_facts_of_before_heads_were_given_up_are_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        search(kept(tmp_path, StopAfter(6)))
+    found = CheckpointStore(tmp_path).load()
+    assert found is not None
+    for trial in found.facts["trials"]:
+        del trial["given_up"], trial["curve"]
+    CheckpointStore(tmp_path).save(7, found)
+    _, trials, _ = search(kept(tmp_path, Stop()))
+    assert [trial.number for trial in trials] == list(range(14))
+
+
+@pytest.mark.parametrize(
+    ("settings", "after"), [(SETTINGS, 1), (SETTINGS, 6), (SETTINGS, 13), (LONG, 11)]
+)
+def test_a_stopped_search_goes_on_as_it_would_have_gone(
+    tmp_path: Path, settings: TrainConfig, after: int
+) -> None:
+    whole, all_trials, best = search(settings=settings)
     with pytest.raises(StoppedError, match=f"step {after}"):
-        search(kept(tmp_path, StopAfter(after)))
-    head, trials, best_again = search(kept(tmp_path, Stop()))
+        search(kept(tmp_path, StopAfter(after)), settings)
+    head, trials, best_again = search(kept(tmp_path, Stop()), settings)
     assert [vars(trial) for trial in trials] == [
         {**vars(trial), "settings": dict(trial.settings)} for trial in all_trials
     ]

@@ -1,0 +1,1 @@
+"""The Runs page: which run was worth its money."""
