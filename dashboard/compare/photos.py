@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +10,7 @@ import streamlit as st
 from dashboard import formats, live, terms
 from dashboard.compare import charts, tables
 from dashboard.compare.downloads import download
+from dashboard.pictures import picture_of
 from dashboard.plots import draw
 from experiments.comparison import Side, compare
 from experiments.reliability import calibration_error, reliability
@@ -96,5 +96,6 @@ def _pictures(frame: pd.DataFrame) -> None:
     with st.container(horizontal=True, key="only_one_right"):
         for row in shown:
             says = f"{formats.spoken(str(row['class']))}: only {row['right is']} is right"
-            with suppress(OSError, ValueError):  # a damaged photo is not shown
-                st.image(there[row["photo"]], caption=formats.plain(says), width=_PICTURE_PX)
+            picture = picture_of(there[row["photo"]])
+            if picture is not None:
+                st.image(picture, caption=formats.plain(says), width=_PICTURE_PX)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import charts, formats, live, terms
 from dashboard.parts import problem, tile_row
+from dashboard.pictures import LARGE_PX, picture, picture_of
 from dashboard.playground.calls import (
     as_aws_cli,
     as_curl,
@@ -48,8 +49,9 @@ def _again() -> None:
 
 def _picture(photo: Photo, answer: Answer) -> None:
     """The photo, unless it was refused: then the browser may not be able to show it either."""
-    if answer.predictions:
-        st.image(photo.data, width="stretch", alt=f"The photo sent: {photo.name}")
+    shown = picture(photo.data, LARGE_PX) if answer.predictions else None
+    if shown is not None:
+        st.image(shown, width="stretch", alt=f"The photo sent: {photo.name}")
     st.caption(f"{photo.name}, {formats.size(len(photo.data))}")
 
 
@@ -85,8 +87,9 @@ def _samples(photo: Photo, answer: Answer) -> None:
         with grid.cell():
             with st.container(horizontal=True, gap="xxsmall", wrap=False):
                 for path in paths:
-                    if path.is_file():
-                        st.image(str(path), width="stretch", alt=f"A test photo of {name}")
+                    shown = picture_of(path)
+                    if shown is not None:
+                        st.image(shown, width="stretch", alt=f"A test photo of {name}")
             st.caption(f"{name} · {formats.share(one.probability)}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import formats, live
+from dashboard.pictures import picture_of
 from dashboard.records import Photo
 from deployment.invoke import MAX_IMAGE_BYTES
 from experiments.errors import PedigreeError
@@ -43,11 +44,12 @@ def _gallery(photos: Mapping[str, Sequence[Path]]) -> None:
     grid = st.grid(columns, min_column_width=96, gap="xsmall", key="gallery")
     for label, paths in photos.items():
         path = paths[turn % len(paths)]
-        if not path.is_file():  # drawn anew or removed since the folder was read
+        shown = picture_of(path)
+        if shown is None:
             continue
         with grid.cell():
             name = formats.spoken(label)
-            st.image(str(path), width="stretch", alt=f"Test photo: {name}")
+            st.image(shown, width="stretch", alt=f"Test photo: {name}")
             st.button(
                 name, key=f"use {label}", on_click=_use, args=(path,), width="stretch",
                 type="tertiary",

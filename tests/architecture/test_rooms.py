@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "experiments": ("training.config", "training.manifest", "training.errors"),
     "simulator": ("experiments.prices", "experiments.errors"),
     "deployment": ("experiments", "training.config", "simulator"),
-    "dashboard": ("experiments", "deployment", "simulator"),
+    "dashboard": ("experiments", "deployment", "simulator", "serving.preprocess"),
     "localaws": (),
     "cli": ROOMS,
     "demo": (),
