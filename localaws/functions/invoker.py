@@ -18,7 +18,7 @@ from localaws.functions.environment import (
 from localaws.functions.limits import limit_of
 from localaws.functions.metrics import Sample
 from localaws.functions.names import ref_of_arn
-from localaws.functions.pool import Lease, OnDemandPool
+from localaws.functions.pool import Lease, OnDemandPool, environment_key
 from localaws.functions.provisioned import ProvisionedPool
 from localaws.functions.records import FunctionDoc, FunctionRecords, Target
 from localaws.functions.report import (
@@ -85,12 +85,13 @@ class Invoker:
             lease.give_back()
 
     def _lease(self, doc: FunctionDoc, target: Target) -> Lease:
-        warm = self._provisioned.take(target.config)
+        key = environment_key(target.config)
+        warm = self._provisioned.take(key)
         if warm is not None:
             return warm
         ref = ref_of_arn(target.function_arn)
         limit = limit_of(ref.function_arn, doc, self._records.all(ref.account_id, ref.region))
-        lease = self._on_demand.take(target.config, limit.name, limit.most)
+        lease = self._on_demand.take(target.config, key, limit.name, limit.most)
         if lease is None:
             self._note(Sample(target=target, throttled=True))
             raise AwsError(

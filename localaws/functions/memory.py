@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 _PROC = Path("/proc")
 _KIB_PER_MB = 1024
+_STATUS_BYTES = 16 * 1024
 
 
 def resident_mb(pid: int) -> int:
@@ -43,14 +45,19 @@ def _family(pid: int) -> list[int]:
 
 
 def _status_kib(pid: int, field: str) -> int:
+    """Read without `Path` and text layers: it is asked after each invocation."""
     try:
-        text = (_PROC / str(pid) / "status").read_text()
+        file = os.open(f"{_PROC}/{pid}/status", os.O_RDONLY)
     except OSError:
         return 0
-    for line in text.splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    return 0
+    try:
+        text = os.read(file, _STATUS_BYTES)
+    except OSError:  # it ended meanwhile
+        return 0
+    finally:
+        os.close(file)
+    _, _, rest = text.partition(f"\n{field}:".encode())
+    return int(rest.split(maxsplit=1)[0]) if rest else 0
 
 
 def _ps_mb(pid: int) -> int:

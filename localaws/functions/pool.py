@@ -59,9 +59,11 @@ class OnDemandPool:
         self._sweeper = threading.Thread(target=self._sweep, name="lambda-idle", daemon=True)
         self._sweeper.start()
 
-    def take(self, config: Config, bucket: str, most: int) -> Lease | None:
-        """An environment, or None when `most` invocations of this bucket are under way."""
-        key = environment_key(config)
+    def take(self, config: Config, key: str, bucket: str, most: int) -> Lease | None:
+        """An environment of the configuration, whose `environment_key` is `key`.
+
+        None when `most` invocations of this bucket are under way.
+        """
         with self._lock:
             if self._running[bucket] >= most:
                 return None

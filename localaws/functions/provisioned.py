@@ -39,9 +39,8 @@ class ProvisionedPool:
         self._places: dict[str, _Place] = {}
         self._closed = False
 
-    def take(self, config: Config) -> Lease | None:
-        """A warm environment of this version that is free, or None."""
-        key = environment_key(config)
+    def take(self, key: str) -> Lease | None:
+        """A warm environment of this key that is free, or None."""
         with self._lock:
             place = self._places.get(key)
             environment = pop_usable(place.free) if place is not None else None

@@ -17,6 +17,7 @@ from typing import Literal
 PAYLOAD_MAX_BYTES = 6_291_556
 _HEAD_MAX_BYTES = 2 * 1024 * 1024  # the runtime may send an X-Ray cause of 1 MB in a header
 _READ_BYTES = 64 * 1024
+_SENT_AT_ONCE_BYTES = 32 * 1024  # what a connection's empty buffers always take
 _PREFIX = "/2018-06-01/runtime/"
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 404: "Not Found", 413: "Too Large"}
 
@@ -72,6 +73,7 @@ class RuntimeApi:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._offered: Invocation | None = None
+        self._waiting: socket.socket | None = None
         self._running: str | None = None
         self._answer: Answer | None = None
         self._ready = False
@@ -93,12 +95,20 @@ class RuntimeApi:
         return self._ready
 
     def offer(self, invocation: Invocation) -> None:
-        """Give the runtime its next event."""
+        """Give the runtime its next event: at once if it waits for one, else when it asks."""
         with self._changed:
             if self._answer is None or self._answer.kind != "exited":
                 self._answer = None
-            self._offered, self._running = invocation, invocation.request_id
-            self._changed.notify_all()
+            self._running = invocation.request_id
+            waiting, self._waiting = self._waiting, None
+            self._offered = invocation if waiting is None else None
+        if waiting is None:
+            return
+        event = _event(invocation)
+        if len(event) <= _SENT_AT_ONCE_BYTES:
+            _send(waiting, event)
+        else:  # a process that stands still must not hold the one who waits for its time-out
+            _start("lambda-api-event", _send, waiting, event)
 
     def take_answer(self, timeout_s: float) -> Answer | None:
         """The answer to the event that was offered, or None when the time is over."""
@@ -145,22 +155,23 @@ class RuntimeApi:
         buffer = bytearray()
         try:
             while (request := _read_request(connection, buffer)) is not None:
-                answer = self._route(request)
-                if answer is None:
-                    return
-                connection.sendall(answer)
+                answer = self._route(request, connection)
+                if answer:
+                    connection.sendall(answer)
         except (OSError, ValueError):
             pass  # The runtime went away or spoke no HTTP: its process tells the rest.
         finally:
             with self._changed:
                 self._connections.discard(connection)
+                if self._waiting is connection:
+                    self._waiting = None
             connection.close()
 
-    def _route(self, request: _Request) -> bytes | None:
+    def _route(self, request: _Request, connection: socket.socket) -> bytes:
         parts = request.path.removeprefix(_PREFIX).split("/")
         match (request.method, *parts):
             case ("GET", "invocation", "next"):
-                return self._next()
+                return self._next(connection)
             case ("POST", "invocation", request_id, "response"):
                 return self._finish(request_id, _answer_of(request, "response"), request.too_large)
             case ("POST", "invocation", request_id, "error"):
@@ -172,15 +183,14 @@ class RuntimeApi:
                 return _response(202, b'{"status":"OK"}')
         return _response(404, b'{"errorMessage":"No such path","errorType":"NotFound"}')
 
-    def _next(self) -> bytes | None:
+    def _next(self, connection: socket.socket) -> bytes:
+        """The event that is there; nothing if none is, and `offer` answers on the connection."""
         with self._changed:
             self._ready = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._offered is not None or self._closed)
-            if self._closed or self._offered is None:
-                return None
             invocation, self._offered = self._offered, None
-        return _response(200, invocation.payload, invocation.headers())
+            self._waiting = connection if invocation is None else None
+        return b"" if invocation is None else _event(invocation)
 
     def _finish(self, request_id: str, answer: Answer, too_large: bool) -> bytes:
         with self._changed:
@@ -194,6 +204,15 @@ class RuntimeApi:
             error = {"errorMessage": message, "errorType": "RequestEntityTooLarge"}
             return _response(413, json.dumps(error).encode())
         return _response(202, b'{"status":"OK"}')
+
+
+def _event(invocation: Invocation) -> bytes:
+    return _response(200, invocation.payload, invocation.headers())
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # its process ended: `report_exit` tells
+        connection.sendall(data)
 
 
 def _answer_of(request: _Request, kind: AnswerKind) -> Answer:

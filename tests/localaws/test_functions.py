@@ -20,7 +20,7 @@ from localaws.clock import ManualClock
 from localaws.functions.config import Config, identity
 from localaws.functions.limits import limit_of, provisioned_total, unreserved
 from localaws.functions.names import parse_ref
-from localaws.functions.pool import Lease, OnDemandPool
+from localaws.functions.pool import Lease, OnDemandPool, environment_key
 from localaws.functions.publish import publish
 from localaws.functions.records import FunctionDoc, choose_target, new_doc
 from localaws.wire.protocol import AwsError, Caller
@@ -400,7 +400,7 @@ def test_a_pool_keeps_its_limit_and_lends_each_environment_once(steps: list[str]
     lent: list[Lease] = []
     for step in steps:
         if step == "take":
-            lease = pool.take(config, "bucket", 3)
+            lease = pool.take(config, environment_key(config), "bucket", 3)
             assert (lease is None) == (len(lent) == 3)
             if lease is not None:
                 assert lease.environment.usable
@@ -420,11 +420,15 @@ def test_the_most_recent_environment_is_lent_first_and_idle_ones_end() -> None:
     clock = ManualClock()
     pool = OnDemandPool(lambda config, _: FakeEnvironment(config), clock, idle_s=60)  # type: ignore[arg-type,return-value]
     config = config_doc()["latest"]
-    leases = [lease for _ in range(2) if (lease := pool.take(config, "b", 9)) is not None]
+    leases = [
+        lease
+        for _ in range(2)
+        if (lease := pool.take(config, environment_key(config), "b", 9)) is not None
+    ]
     for lease in leases:
         lease.give_back()
         clock.advance(1)
-    again = pool.take(config, "b", 9)
+    again = pool.take(config, environment_key(config), "b", 9)
     assert again is not None
     assert again.environment is leases[1].environment and not again.cold
     clock.advance(70)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.functions.report import Report, report_line
+from localaws.functions.runtime_api import Invocation, RuntimeApi
 from localaws.server import open_cloud
 from tests.localaws.compute_world import (
     lambda_only,
@@ -385,3 +387,27 @@ def test_the_report_line_bills_whole_milliseconds() -> None:
         "REPORT RequestId: r\tDuration: 1.20 ms\tBilled Duration: 101 ms\tMemory Size: 128 MB\t"
         "Max Memory Used: 30 MB\tInit Duration: 99.50 ms\t"
     )
+
+
+def test_a_runtime_that_stands_still_holds_nobody_up() -> None:
+    """It asked for an event and reads none of a large one: who waits for its time-out still can."""
+    api = RuntimeApi()
+    try:
+        host, port = api.address.split(":")
+        with socket.create_connection((host, int(port))) as runtime:
+            runtime.sendall(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")
+            assert api.wait_ready(10) is None
+            began = time.monotonic()
+            api.offer(
+                Invocation(
+                    request_id="one",
+                    payload=b" " * 6_000_000,
+                    deadline_ms=0,
+                    function_arn="arn",
+                    trace_id="",
+                )
+            )
+            assert api.take_answer(0.1) is None
+            assert time.monotonic() - began < 5
+    finally:
+        api.close()
