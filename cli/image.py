@@ -1,4 +1,4 @@
-"""`pedigree image build|push`: the endpoint's image, with Docker where there is one."""
+"""`pedigree image build|push`: the endpoint's image, by Docker where there is one or by AWS CodeBuild."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ def build(cloud_name: str) -> None:
 
 @image.command()
 @cloud_option
-def push(cloud_name: str) -> None:
+@click.option(
+    "--builder", type=click.Choice(["docker", "codebuild"]), default="docker", show_default=True,
+    help="codebuild: AWS builds it, too, and bills the minutes; no Docker is needed here.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask before AWS builds.")
+def push(cloud_name: str, builder: str, *, yes: bool) -> None:
     """Push it to ECR and remember its digest: the next release serves exactly this image."""
     from datetime import UTC, datetime
 
     from cli import show
     from deployment.artifact import image as images
+    from deployment.artifact.codebuild import build_and_push
+    from deployment.clock import Clock
     from experiments.errors import ReleaseError
 
     if cloud_name == "local":
@@ -43,5 +50,11 @@ def push(cloud_name: str) -> None:
             fix="push to AWS: --cloud aws",
         )
     cloud = Workspace.here().open_cloud(cloud_name)
-    pushed = images.push(cloud, now=datetime.now(tz=UTC), say=show.say)
+    if builder == "codebuild" and not yes:
+        show.say("AWS bills a small build machine by the minute; its price is not in the book.")
+        click.confirm("Build the image on AWS?", abort=True)
+    if builder == "codebuild":
+        pushed = build_and_push(cloud, clock=Clock(), say=show.say)
+    else:
+        pushed = images.push(cloud, now=datetime.now(tz=UTC), say=show.say)
     show.say(f"pushed {pushed.uri}")

@@ -25,11 +25,13 @@ def endpoint_arn(settings: ServingSettings, foundation: Foundation) -> str:
     return f"arn:aws:sagemaker:{foundation.region}:{foundation.account_id}:endpoint/{settings.name}"
 
 
-def _allow(sid: str, actions: list[str], resources: list[str]) -> Policy:
+def allow(sid: str, actions: list[str], resources: list[str]) -> Policy:
+    """A statement that allows these actions on these resources."""
     return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
 
 
-def _log_group(foundation: Foundation, name: str) -> str:
+def log_group(foundation: Foundation, name: str) -> str:
+    """Its ARN; what is in it is below `:*`."""
     return f"arn:aws:logs:{foundation.region}:{foundation.account_id}:log-group:{name}"
 
 
@@ -45,8 +47,8 @@ def endpoint_policy(settings: ServingSettings, foundation: Foundation) -> Policy
     captured = ""
     if settings.capture_percent:
         captured = f"arn:aws:s3:::{foundation.bucket}/{capture_prefix(settings)}/*"
-    logs = _log_group(foundation, f"/aws/sagemaker/Endpoints/{settings.name}")
-    metrics = _allow("WriteMetrics", ["cloudwatch:PutMetricData"], ["*"])
+    logs = log_group(foundation, f"/aws/sagemaker/Endpoints/{settings.name}")
+    metrics = allow("WriteMetrics", ["cloudwatch:PutMetricData"], ["*"])
     spaces = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
     metrics["Condition"] = {"StringEquals": {"cloudwatch:namespace": spaces}}
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -54,22 +56,22 @@ def endpoint_policy(settings: ServingSettings, foundation: Foundation) -> Policy
     return {
         "Version": "2012-10-17",
         "Statement": [
-            _allow("ReadModels", ["s3:GetObject"], [models]),
-            _allow("ImageToken", ["ecr:GetAuthorizationToken"], ["*"]),
-            _allow("PullImage", pull, [image]),
-            _allow("WriteLogs", ["logs:CreateLogGroup", *write], [logs, f"{logs}:*"]),
+            allow("ReadModels", ["s3:GetObject"], [models]),
+            allow("ImageToken", ["ecr:GetAuthorizationToken"], ["*"]),
+            allow("PullImage", pull, [image]),
+            allow("WriteLogs", ["logs:CreateLogGroup", *write], [logs, f"{logs}:*"]),
             metrics,
-            *([_allow("KeepAnswers", ["s3:PutObject"], [captured])] if captured else []),
+            *([allow("KeepAnswers", ["s3:PutObject"], [captured])] if captured else []),
         ],
     }
 
 
 def function_policy(settings: ServingSettings, foundation: Foundation) -> Policy:
     """Ask exactly one endpoint, and write the function's own log."""
-    logs = _log_group(foundation, f"/aws/lambda/{settings.name}")
+    logs = log_group(foundation, f"/aws/lambda/{settings.name}")
     write = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-    ask = _allow("AskEndpoint", ["sagemaker:InvokeEndpoint"], [endpoint_arn(settings, foundation)])
+    ask = allow("AskEndpoint", ["sagemaker:InvokeEndpoint"], [endpoint_arn(settings, foundation)])
     return {
         "Version": "2012-10-17",
-        "Statement": [ask, _allow("WriteLogs", write, [logs, f"{logs}:*"])],
+        "Statement": [ask, allow("WriteLogs", write, [logs, f"{logs}:*"])],
     }

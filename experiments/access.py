@@ -50,8 +50,8 @@ def trust(service: str, foundation: Foundation) -> Policy:
         "Principal": {"Service": f"{service}.amazonaws.com"},
         "Action": "sts:AssumeRole",
     }
-    if service == "sagemaker":
-        mine = f"arn:aws:sagemaker:{foundation.region}:{foundation.account_id}:*"
+    if service in ("sagemaker", "codebuild"):
+        mine = f"arn:aws:{service}:{foundation.region}:{foundation.account_id}:*"
         statement["Condition"] = {
             "StringEquals": {"aws:SourceAccount": foundation.account_id},
             "ArnLike": {"aws:SourceArn": mine},

@@ -221,7 +221,10 @@ def is_code(error: CloudError, *codes: str) -> bool:
 
 
 _ROLE_WAITS_S = (1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 15.0)
-_ROLE_WORDS = re.compile(r"[Cc]ould not assume|cannot be assumed|Invalid IAM Instance Profile")
+_ROLE_WORDS = re.compile(
+    r"[Cc]ould not assume|cannot be assumed|Invalid IAM Instance Profile"
+    r"|not authorized to perform: sts:AssumeRole"
+)
 
 
 def perform_with_role(

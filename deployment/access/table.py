@@ -31,6 +31,7 @@ _PLACES = {
     "instance": "arn:aws:ec2:{region}:{account}:instance/*",
     "volume": "arn:aws:ec2:{region}:{account}:volume/*",
     "stack": "arn:aws:cloudformation:{region}:{account}:stack/pedigree*",
+    "builder": "arn:aws:codebuild:{region}:{account}:project/pedigree-image",
     "repository": "arn:aws:ecr:{region}:{account}:repository/pedigree-serving",
 }
 # service | place | operations; an operation whose actions have other names has them after a colon
@@ -75,6 +76,7 @@ cloudformation | stack | create_stack:CreateStack,TagResource update_stack:Updat
 ecr | any | get_authorization_token
 ecr | repository | describe_repositories create_repository:CreateRepository,TagResource
 ecr | repository | describe_images
+codebuild | builder | create_project update_project start_build batch_get_builds stop_build
 """
 _PREFIXES = {"service-quotas": "servicequotas"}
 
@@ -109,8 +111,24 @@ def _rows() -> tuple[Row, ...]:
 
 
 ROWS = _rows()
-HANDED_OVER = frozenset({"create_model", "create_function", "update_function_configuration"})
+HANDED_OVER = frozenset(
+    {
+        "create_model",
+        "create_function",
+        "update_function_configuration",
+        "create_project",
+        "update_project",
+    }
+)
 """The requests that hand a role to a service: who makes them has to be allowed to pass it on."""
+PUSH_ACTIONS = (
+    "BatchCheckLayerAvailability",
+    "CompleteLayerUpload",
+    "InitiateLayerUpload",
+    "PutImage",
+    "UploadLayerPart",
+)
+"""What Docker asks of the registry when it pushes an image."""
 STARS = frozenset(
     {
         "application-autoscaling:DescribeScalableTargets",
@@ -143,7 +161,8 @@ STARS = frozenset(
 def operator_policy(foundation: Foundation) -> Policy:
     """What the person or pipeline needs that promotes, rolls back, takes down and sweeps. Pure.
 
-    One statement for each resource, made of the rows; passing roles on is held to the two services.
+    One statement for each resource, made of the rows, and one for what Docker asks by itself;
+    passing roles on is held to the three services.
     """
     by_resource: dict[str, set[str]] = {}
     for row in ROWS:
@@ -157,13 +176,19 @@ def operator_policy(foundation: Foundation) -> Policy:
         }
         for number, (resource, actions) in enumerate(sorted(by_resource.items()))
     ]
-    services = ["sagemaker.amazonaws.com", "lambda.amazonaws.com"]
+    services = [f"{name}.amazonaws.com" for name in ("sagemaker", "lambda", "codebuild")]
     pass_on = {
         "Sid": "PassRoles",
         "Effect": "Allow",
         "Action": ["iam:PassRole"],
         "Resource": [_filled(_PLACES["role"], foundation)],
         "Condition": {"StringEquals": {"iam:PassedToService": services}},
+    }
+    push = {
+        "Sid": "PushImage",
+        "Effect": "Allow",
+        "Action": sorted(f"ecr:{name}" for name in PUSH_ACTIONS),
+        "Resource": [_filled(_PLACES["repository"], foundation)],
     }
     scaling = "sagemaker.application-autoscaling.amazonaws.com"
     first_time = {
@@ -173,7 +198,7 @@ def operator_policy(foundation: Foundation) -> Policy:
         "Resource": [f"arn:aws:iam::{foundation.account_id}:role/aws-service-role/{scaling}/*"],
         "Condition": {"StringEquals": {"iam:AWSServiceName": scaling}},
     }
-    return {"Version": "2012-10-17", "Statement": [*statements, pass_on, first_time]}
+    return {"Version": "2012-10-17", "Statement": [*statements, push, pass_on, first_time]}
 
 
 def _filled(resource: str, foundation: Foundation) -> str:

@@ -50,8 +50,8 @@ def run_docker(command: Sequence[str], *, secret: str = "") -> str:
     if shutil.which("docker") is None:
         raise ReleaseError(
             "there is no Docker on this machine",
-            fix="run this where Docker is; with --cloud local no image is needed: the same server"
-            " runs as a process",
+            fix="have AWS build it: `pedigree image push --builder codebuild`; with --cloud local no"
+            " image is needed: the same server runs as a process",
         )
     try:
         done = subprocess.run(
@@ -93,12 +93,18 @@ def push(
     """
     foundation = Foundation(account_id=cloud.account_id, region=cloud.region)
     tag = serving_image(foundation)
-    _repository(cloud, say)
+    ensure_repository(cloud, say)
     registry = tag.partition("/")[0]
     user, password = _token(cloud)
     run(["login", "--username", user, "--password-stdin", registry], secret=password)
     say(f"push {tag}")
     run(["push", tag])
+    return remember(cloud, foundation, now=now)
+
+
+def remember(cloud: Cloud, foundation: Foundation, *, now: datetime) -> Pushed:
+    """Ask the registry for the digest behind the tag, and keep it for the releases to come."""
+    tag = serving_image(foundation)
     version = tag.rpartition(":")[2]
     found = cloud.ask(
         "ecr",
@@ -120,7 +126,7 @@ def push(
     return pushed
 
 
-def _repository(cloud: Cloud, say: Callable[[str], None]) -> None:
+def ensure_repository(cloud: Cloud, say: Callable[[str], None]) -> None:
     """Make the repository if there is none: scanned, and with tags that can be moved."""
     try:
         cloud.ask("ecr", "describe_repositories", repositoryNames=[SERVING_REPOSITORY])
