@@ -2,8 +2,9 @@
 
     python -m benchmarks.overload path/to/archive photo.jpg [--seconds 60] [--times 10]
 
-Server and load generator are pinned to separate cores. Prints the figures beside their goals and
-ends with 1 if one is missed.
+Server and load generator are pinned to separate cores. Capacity and the unloaded latency are measured
+before and after and their means taken: a shared machine's speed changes within minutes. Prints the
+figures beside their goals and ends with 1 if one is missed.
 """
 
 from __future__ import annotations
@@ -45,19 +46,32 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Overload:
-    """One measurement: the loads in the order in which they were sent."""
+    """One measurement: one client, eight, half of what they got, ten times it, half again, and the
+    first two once more."""
 
     alone: Report
     full: Report
     half: Report
     over: Report
     after: Report
+    alone_again: Report
+    full_again: Report
     grown_bytes: int
+
+    @property
+    def capacity_per_s(self) -> float:
+        """Answers a second at eight clients, before and after."""
+        return (self.full.ok_per_s + self.full_again.ok_per_s) / 2
+
+    @property
+    def unloaded_p99_ms(self) -> float:
+        """Of one client, before and after."""
+        return (self.alone.ok_ms["p99"] + self.alone_again.ok_ms["p99"]) / 2
 
     def figures(self) -> dict[str, tuple[float, float, bool]]:
         """Name to figure, goal, and whether it is met."""
-        goodput = self.over.ok_per_s / self.full.ok_per_s
-        admitted = self.over.ok_ms["p99"] / self.alone.ok_ms["p99"]
+        goodput = self.over.ok_per_s / self.capacity_per_s
+        admitted = self.over.ok_ms["p99"] / self.unloaded_p99_ms
         refused = self.over.refused_ms["p99"]
         again = self.after.ok_ms["p99"] / self.half.ok_ms["p99"]
         return {
@@ -138,7 +152,16 @@ def measure(model: Path, photo: Path, *, seconds: float = 60.0, times: float = 1
         over = load(rate=full.ok_per_s * times, length=seconds)
         after = load(rate=full.ok_per_s / 2, length=8, warm=_RECOVERY_S)
         grown = server.memory_bytes() - before
-    return Overload(alone=alone, full=full, half=half, over=over, after=after, grown_bytes=grown)
+        return Overload(
+            alone=alone,
+            full=full,
+            half=half,
+            over=over,
+            after=after,
+            alone_again=load(clients=1, length=8),
+            full_again=load(clients=_CLIENTS, length=8),
+            grown_bytes=grown,
+        )
 
 
 def main() -> int:
@@ -154,8 +177,9 @@ def main() -> int:
     )
     if given.json:
         print(json.dumps(asdict(found)))
-    print(f"capacity {found.full.ok_per_s}/s, unloaded p50 {found.alone.ok_ms['p50']} ms,", end=" ")
-    print(f"p99 {found.alone.ok_ms['p99']} ms; sent {found.over.sent} in {given.seconds:g} s")
+    print(f"capacity {found.full.ok_per_s} and {found.full_again.ok_per_s}/s, unloaded", end=" ")
+    print(f"p99 {found.alone.ok_ms['p99']} and {found.alone_again.ok_ms['p99']} ms;", end=" ")
+    print(f"sent {found.over.sent} in {given.seconds:g} s")
     for name, (figure, goal, is_met) in found.figures().items():
         print(f"{name:34} {figure:10.3f}  goal {goal:<6g} {'met' if is_met else 'MISSED'}")
     return 0 if all(is_met for *_, is_met in found.figures().values()) else 1

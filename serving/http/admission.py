@@ -6,7 +6,7 @@ on one machine and seven seconds on another. Once that is full, more comes in th
 and a queue would only make everyone's answer late: until what is offered in a window could be
 answered in it, only `busy_most` are inside, half of them at work and half waiting: enough to keep
 the processor busy. So under lasting overload those who are let in wait for one photograph, not for
-thirty.
+thirty. Where so many come that the next is never far, it is let in when the one at work is half done.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from dataclasses import dataclass
 from serving.errors import RequestError
 
 _SMOOTHING = 0.1
+_ENOUGH = 3.0
+"""As many arrivals are left to come while one is at work, when the next one's place is free: one in
+twenty times (e^-3) nobody comes."""
+_LONGEST_HOLD = 0.5
+_LEAD_S = 0.005
+"""What it takes from there to a photograph that is ready for the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Admission:
         self._busy_since = 0.0
         self._window_from = 0.0
         self._offered = 0
+        self._pressure = 1.0  # offered in the last window, as a multiple of what can be answered
 
     def refuses(self) -> bool:
         """Whether one photograph is refused now. Counts as an offer only if it is."""
@@ -89,22 +96,29 @@ class Admission:
         if self.is_overloaded:
             now = self._clock()
             if now - self._window_from < bounds.window_s or self._lasts(now):
-                return bounds.busy_most
+                return self._busy_room(now)
         if self.photo_s * bounds.most <= bounds.most_s:
             return bounds.most
         return max(bounds.busy_most, int(bounds.most_s / self.photo_s))
 
+    def _busy_room(self, now: float) -> int:
+        """`busy_most`; only the half that is at work in the first part of its time if many come."""
+        at_work = max(1, self._bounds.busy_most // 2)
+        hold = min(_LONGEST_HOLD, 1 - _ENOUGH / max(self._pressure, _ENOUGH))
+        free_at = self._busy_since + hold * at_work * self.photo_s - _LEAD_S
+        return at_work if now < free_at else self._bounds.busy_most
+
     def _lasts(self, now: float) -> bool:
         """At the end of a window: was it more than could be answered?"""
-        could_s = self._bounds.share * (now - self._window_from)
-        self.is_overloaded = self._offered * self.photo_s > could_s
+        self._pressure = self._offered * self.photo_s / max(now - self._window_from, 1e-6)
+        self.is_overloaded = self._pressure > self._bounds.share
         self._window_from, self._offered = now, 0
         return self.is_overloaded
 
     def _refuse(self, photos: int) -> None:
         if not self.is_overloaded:
             self.is_overloaded = True
-            self._window_from, self._offered = self._clock(), 0
+            self._window_from, self._offered, self._pressure = self._clock(), 0, 1.0
         self._offered += photos
 
 

@@ -74,6 +74,28 @@ def test_after_a_refusal_the_queue_is_short_while_too_much_is_offered() -> None:
     assert max(waits[10:]) < 0.0205  # its own 10 ms, and the one before
 
 
+@pytest.mark.parametrize(
+    ("every", "longest_s"), [pytest.param(1, 0.16, id="many"), pytest.param(4, 0.2, id="few")]
+)
+def test_where_many_come_the_next_is_let_in_late(every: int, longest_s: float) -> None:
+    """100 ms a photo, one offered every 10 or 40 ms: nobody who is let in leaves the network idle."""
+    admission, clock = made()
+    tickets = fill(admission, 4)
+    assert admission.refuses()
+    begun = [clock.now] * 4
+    waits: list[float] = []
+    for tick in range(2000):
+        clock.now += 0.01
+        if tick % 10 == 9:
+            tickets.pop(0).leave()
+            waits.append(clock.now - begun.pop(0))
+        if tick % every == 0 and not admission.refuses():
+            tickets.append(admission.enter(1, deadline_at=INF))
+            begun.append(clock.now)
+    assert max(waits[20:]) < longest_s + 0.001
+    assert len(waits) == 200
+
+
 def test_it_is_long_again_within_a_second_of_the_load_going() -> None:
     admission, clock = made()
     tickets = fill(admission, 4)
