@@ -44,22 +44,23 @@ def show() -> None:
         records = sources.runs()
     limit = read_month_budget(sources.home() / ".pedigree" / "budget.json")
     st.header("Live", anchor=False)
-    there = _live(now)
+    there = _live()
     _money(records, limit, now, there)
     _hand(records, limit, now, there)
     _runs(records)
 
 
-def _live(now: datetime) -> Sequence[LiveRelease] | None:
+def _live() -> Sequence[LiveRelease] | None:
     """What is live, shown; None if the cloud cannot be asked."""
     try:
         with st.skeleton(height=120):
             there = live.releases()
         if not there:
             nothing_yet("Nothing is live yet", "Promote the best run:", "promote-model")
+        minute = sources.cloud_now().isoformat("T", "minutes")
         for found in there:
             tile_row(live_tiles(found), columns=4)
-            tile_row(_felt(_traffic(found.settings.name, now.isoformat("T", "minutes"))), columns=4)
+            tile_row(_felt(_traffic(found.settings.name, minute)), columns=4)
             warning = trouble(found)
             if warning:
                 st.warning(warning, icon=":material/warning:")
@@ -166,7 +167,7 @@ def _drift(cloud: Boto3Cloud, found: LiveRelease) -> Iterator[Concern]:
             cloud,
             found.release,
             place=capture_place(cloud, found.release),
-            since=datetime.now(tz=UTC) - timedelta(days=_DRIFT_DAYS),
+            since=sources.cloud_now() - timedelta(days=_DRIFT_DAYS),
             alpha=_ALPHA,
         )
     except PedigreeError as error:

@@ -59,7 +59,10 @@ def test_overview_of_a_live_release(open_app: OpenApp, world: tuple[Path, Boto3C
     assert shown["Serving a day"].startswith("$")
 
 
-def test_traffic_is_what_cloudwatch_counted(world: tuple[Path, Boto3Cloud]) -> None:
+def test_traffic_is_what_cloudwatch_counted(
+    open_app: OpenApp, world: tuple[Path, Boto3Cloud]
+) -> None:
+    """Its last hour is the cloud's own, which is ahead of ours here."""
     home, cloud = world
     photo = next((home / ".pedigree" / "demo-data" / "test").glob("*/*.jpg")).read_bytes()
     assert invoke(cloud, SETTINGS, photo, "image/jpeg", book=latest_book()).predictions
@@ -70,6 +73,8 @@ def test_traffic_is_what_cloudwatch_counted(world: tuple[Path, Boto3Cloud]) -> N
     assert seen.p50_ms is not None
     assert seen.p99_ms is not None
     assert 0 < seen.p50_ms <= seen.p99_ms
+    shown = {metric.label: metric.value for metric in open_app(home, OVERVIEW).metric}
+    assert shown["Requests"] == "1"
 
 
 def test_the_best_is_offered_and_the_others_say_why(
