@@ -16,7 +16,7 @@ from localaws.functions.environment import (
     error_payload,
 )
 from localaws.functions.limits import limit_of
-from localaws.functions.metrics import Sample
+from localaws.functions.metrics import Sample, UnderWay
 from localaws.functions.names import ref_of_arn
 from localaws.functions.pool import Lease, OnDemandPool, environment_key
 from localaws.functions.provisioned import ProvisionedPool
@@ -75,13 +75,16 @@ class Invoker:
         self._provisioned = provisioned
         self._clock = clock
         self._note = note
+        self._under_way = UnderWay()
 
     def invoke(self, doc: FunctionDoc, target: Target, event: Event) -> Outcome:
         """Run the event. Raises TooManyRequestsException when the concurrency is used up."""
         lease = self._lease(doc, target)
+        at_once = self._under_way.begin(target.function_arn)
         try:
-            return self._run(lease, target, event)
+            return self._run(lease, target, event, at_once)
         finally:
+            self._under_way.end(target.function_arn)
             lease.give_back()
 
     def _lease(self, doc: FunctionDoc, target: Target) -> Lease:
@@ -101,7 +104,7 @@ class Invoker:
             )
         return lease
 
-    def _run(self, lease: Lease, target: Target, event: Event) -> Outcome:
+    def _run(self, lease: Lease, target: Target, event: Event, at_once: tuple[int, int]) -> Outcome:
         environment = lease.environment
         timeout_s = target.config["Timeout"]
         failure = None if environment.ready else self._await_start(environment)
@@ -126,7 +129,14 @@ class Invoker:
         )
         for line in end_lines(report, as_json=as_json, now=self._clock.now()):
             environment.log(line)
-        self._note(Sample(target=target, duration_ms=ending.duration_ms, failed=verdict.failed))
+        self._note(
+            Sample(
+                target=target,
+                duration_ms=ending.duration_ms,
+                failed=verdict.failed,
+                at_once=at_once,
+            )
+        )
         tail = environment.take_tail()
         return Outcome(payload=verdict.payload, failed=verdict.failed, log_tail=tail)
 

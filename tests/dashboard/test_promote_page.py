@@ -74,7 +74,7 @@ def test_traffic_is_what_cloudwatch_counted(
     assert seen.p99_ms is not None
     assert 0 < seen.p50_ms <= seen.p99_ms
     shown = {metric.label: metric.value for metric in open_app(home, OVERVIEW).metric}
-    assert shown["Requests"] == "1"
+    assert (shown["Requests"], shown["At once"]) == ("1", "1")
 
 
 def test_the_best_is_offered_and_the_others_say_why(

@@ -209,6 +209,17 @@ def test_six_at_once_with_five_reserved(lambdas: Client) -> None:
     assert at_once(lambdas, 5, {"sleep": 0.2}) == ["ok"] * 5
     client.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
     assert at_once(lambdas, 1, {}) == [LIMIT]
+    now = time.time()
+    points = lambdas.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="ConcurrentExecutions",
+        Dimensions=[{"Name": "FunctionName", "Value": "f"}],
+        StartTime=now - 600,
+        EndTime=now + 600,
+        Period=1200,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert max(point["Maximum"] for point in points) == 5
 
 
 def ready(cloud: Client, qualifier: str) -> dict[str, Any]:
