@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from localaws.functions.config import Config
-from localaws.functions.memory import peak_mb, resident_mb
+from localaws.functions.memory import PeakGauge, resident_mb
 from localaws.functions.output import OutputTap
 from localaws.functions.runtime_api import Answer, Invocation, RuntimeApi
 from localaws.hosts.processes import Process, Processes
@@ -69,6 +69,7 @@ class Environment:
         self._process: Process | None = None
         self._began = 0.0
         self._peak_mb = 0
+        self._gauge: PeakGauge | None = None
 
     def start(self, processes: Processes, code: Path, env: Mapping[str, str]) -> None:
         """Start the process; `env` adds to what Lambda itself sets."""
@@ -86,6 +87,7 @@ class Environment:
             mounts={TASK_ROOT: code},
             pass_fds=(self._output.write_fd,),
         )
+        self._gauge = PeakGauge(process.pid)
         self._output.begin()
         threading.Thread(
             target=self._watch_exit, args=(process,), name="lambda-exit", daemon=True
@@ -117,7 +119,7 @@ class Environment:
         answer, out_of_memory = self._follow(began + timeout_s)
         duration_ms = (time.monotonic() - began) * 1000
         self._output.drain()
-        self._note_memory(peak_mb(self.pid))
+        self._note_memory(self._gauge.read_mb() if self._gauge else 0)
         out_of_memory = out_of_memory or self._peak_mb > self.config["MemorySize"]
         exit_text = ""
         if answer is None or out_of_memory:
@@ -171,6 +173,8 @@ class Environment:
         self.retired = True
         self.kill()
         self._api.close()
+        if self._gauge is not None:
+            self._gauge.close()
 
     def _follow(self, deadline: float) -> tuple[Answer | None, bool]:
         limit_mb = self.config["MemorySize"]
