@@ -102,10 +102,11 @@ class Admission:
         return max(bounds.busy_most, int(bounds.most_s / self.photo_s))
 
     def _busy_room(self, now: float) -> int:
-        """`busy_most`; only the half that is at work in the first part of its time if many come."""
+        """`busy_most`; only the half that is at work for the first part of the way to the next answer,
+        if many come. Of a batch that is less than could be held back, of several workers just right."""
         at_work = max(1, self._bounds.busy_most // 2)
         hold = min(_LONGEST_HOLD, 1 - _ENOUGH / max(self._pressure, _ENOUGH))
-        free_at = self._busy_since + hold * at_work * self.photo_s - _LEAD_S
+        free_at = self._busy_since + hold * self.photo_s - _LEAD_S
         return at_work if now < free_at else self._bounds.busy_most
 
     def _lasts(self, now: float) -> bool:
