@@ -22,6 +22,7 @@ from tests.serving.test_hostile import bodies
 
 pytestmark = pytest.mark.soak
 SAMPLES = 40
+WIDTH, HEIGHT = 1600, 1200
 
 
 @pytest.mark.filterwarnings("ignore")  # tracing and quantising warn of their own successors
@@ -59,7 +60,7 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     length_s = float(os.environ.get("SOAK_SECONDS", "3600"))
     rate = float(os.environ.get("SOAK_RATE", "25"))
     photo = tmp_path / "photo.jpg"
-    photo.write_bytes(encoded(drawn(size=(1600, 1200))))
+    photo.write_bytes(encoded(drawn(size=(WIDTH, HEIGHT))))
     with serving(write_archive(tmp_path / "model")) as server:
         end, wrong = time.monotonic() + length_s, list[int]()
         others: tuple[Callable[[], int], ...] = (
@@ -80,7 +81,9 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     assert report.lost == 0 and not report.other and wrong == [0, 0]
     tenth = SAMPLES // 10
     early, late = (statistics.median(part) for part in (held[tenth : 2 * tenth], held[-tenth:]))
-    assert late - early < 5_000_000
+    # The allocator may keep the room of one decoded photograph that it took in a busy moment: seen as a
+    # single step, after a quarter and after five sixths of an hour, level before and behind it.
+    assert late - early < 3 * WIDTH * HEIGHT + 1_000_000
 
 
 def sampled(server: Running, every_s: float) -> int:
