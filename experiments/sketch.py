@@ -17,7 +17,7 @@ from experiments.budgets import Sum, same_money
 from experiments.forecast.foresee import foresee
 from experiments.forecast.what_if import Table, table_of
 from experiments.launching.host_script import GRACE_S
-from experiments.launching.plan import check_spec
+from experiments.launching.plan import check_spec, hosts_of_run
 from experiments.ledger.periods import spent_in
 from experiments.prices import PriceBook
 from experiments.records import Basis, Estimate, Hosts, RunRecord
@@ -118,18 +118,6 @@ def text_of(spec: ExperimentSpec) -> str:
     """The experiment as a file that `pedigree run` reads; defaults are left out."""
     content = spec.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-def hosts_of_run(spec: ExperimentSpec, run: RunSpec) -> Hosts:
-    """The hosts that a run of an experiment file asks for."""
-    return Hosts(
-        launcher=run.on,
-        instance_type=run.instance_type,
-        count=run.instance_count,
-        region=spec.region,
-        volume_gb=run.volume_gb,
-        spot=run.spot,
-    )
 
 
 def outlook(sketch: Sketch, history: Sequence[RunRecord], book: PriceBook) -> Outlook:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 from deployment.access.table import PUSH_ACTIONS
 from deployment.artifact.image import Pushed, ensure_repository, remember
+from deployment.artifact.zipped import zipped
 from deployment.clock import Clock
 from deployment.policy import SERVING_REPOSITORY, Policy, allow, log_group
 from deployment.state.desired import serving_image
@@ -29,13 +28,13 @@ from experiments.source import ROOT
 
 NAME = "pedigree-image"
 """Of the build project and of its role."""
+_LOGS = f"/aws/codebuild/{NAME}"
 CONTEXTS = "images/context/"
 BASE = "public.ecr.aws/docker/library/python:3.11-slim"
 """Docker's own image from AWS's gallery: Docker Hub counts what comes from addresses that many share."""
 _ENVIRONMENT = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 _LIMIT_MINUTES, _QUEUED_LIMIT_MINUTES = 30, 60
 _FIRST_POLL_S, _LONGEST_POLL_S = 3.0, 15.0
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +47,9 @@ class Context:
 
 def pack_context(root: Path = ROOT) -> Context:
     """What the Dockerfile copies, with reproducible bytes: the same files, the same key."""
-    out = io.BytesIO()
     files = (path for path in (root / "serving").rglob("*") if path.is_file())
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for path in files if "__pycache__" not in path.parts):
-            entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
-            entry.create_system = 3
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, path.read_bytes())
-    data = out.getvalue()
+    kept = (path for path in files if "__pycache__" not in path.parts)
+    data = zipped({path.relative_to(root).as_posix(): path for path in kept})
     return Context(data=data, key=f"{CONTEXTS}{hashlib.sha256(data).hexdigest()}.zip")
 
 
@@ -68,7 +61,7 @@ def builder_policy(foundation: Foundation) -> Policy:
     place = f"{foundation.region}:{foundation.account_id}"
     repository = f"arn:aws:ecr:{place}:repository/{SERVING_REPOSITORY}"
     contexts = f"arn:aws:s3:::{foundation.bucket}/{CONTEXTS}*"
-    logs = log_group(foundation, f"/aws/codebuild/{NAME}")
+    logs = log_group(foundation, _LOGS)
     push = [f"ecr:{name}" for name in PUSH_ACTIONS]
     write = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     return {
@@ -118,9 +111,7 @@ def project(foundation: Foundation, context: Context) -> dict[str, Any]:
         "serviceRole": foundation.role_arn(NAME),
         "timeoutInMinutes": _LIMIT_MINUTES,
         "queuedTimeoutInMinutes": _QUEUED_LIMIT_MINUTES,
-        "logsConfig": {
-            "cloudWatchLogs": {"status": "ENABLED", "groupName": f"/aws/codebuild/{NAME}"}
-        },
+        "logsConfig": {"cloudWatchLogs": {"status": "ENABLED", "groupName": _LOGS}},
         "tags": [{"key": OWNER_TAG["Key"], "value": OWNER_TAG["Value"]}],
     }
 
@@ -210,6 +201,6 @@ def _failed(build: Mapping[str, Any]) -> ReleaseError:
         for context in phase.get("contexts", ())
     ]
     told = "; ".join(reason for reason in reasons if reason) or "AWS gives no reason"
-    where = build.get("logs", {}).get("deepLink", f"the log group /aws/codebuild/{NAME}")
+    where = build.get("logs", {}).get("deepLink", f"the log group {_LOGS}")
     words = str(build["buildStatus"]).replace("_", " ").lower()
     return ReleaseError(f"the build ended as {words}: {told}", fix=f"its log has the rest: {where}")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployment.artifact.zipped import zipped
 from experiments.source import ROOT
 
 HANDLER = "handler.handler"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +22,8 @@ class FunctionCode:
 
 
 def pack_function(folder: Path = ROOT / "lambda") -> FunctionCode:
-    """Zip the modules. They are stored, not compressed: compressors differ from machine to machine."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.glob("*.py")):
-            entry = zipfile.ZipInfo(path.name, _EPOCH)
-            entry.create_system = 3
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, path.read_bytes())
-    data = out.getvalue()
+    """Zip the modules."""
+    data = zipped({path.name: path for path in folder.glob("*.py")})
     return FunctionCode(data=data, digest=f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 

@@ -149,11 +149,9 @@ def _output_uri(made_of: Ingredients, name: str) -> str:
     return f"s3://{made_of.foundation.bucket}/runs/{name}/output/"
 
 
-def _foreseen(
-    spec: ExperimentSpec, run: RunSpec, made_of: Ingredients, params: Mapping[str, str]
-) -> tuple[Estimate, tuple[str, ...]]:
-    """What the run may cost, and what a person should know before they spend it."""
-    hosts = Hosts(
+def hosts_of_run(spec: ExperimentSpec, run: RunSpec) -> Hosts:
+    """The hosts that a run of an experiment file asks for."""
+    return Hosts(
         launcher=run.on,
         instance_type=run.instance_type,
         count=run.instance_count,
@@ -161,6 +159,13 @@ def _foreseen(
         volume_gb=run.volume_gb,
         spot=run.spot,
     )
+
+
+def _foreseen(
+    spec: ExperimentSpec, run: RunSpec, made_of: Ingredients, params: Mapping[str, str]
+) -> tuple[Estimate, tuple[str, ...]]:
+    """What the run may cost, and what a person should know before they spend it."""
+    hosts = hosts_of_run(spec, run)
     limit_s = run.max_runtime_s + (GRACE_S if run.on == "ec2" else 0)
     return foresee(
         hosts,

@@ -19,6 +19,7 @@ from deployment.settings import ServingSettings
 from tests.dashboard.conftest import PLAYGROUND, OpenApp
 from tests.dashboard.live_world import FIRST, cloud_of, draw_photos, make_live
 from tests.dashboard.reading import assert_whole, words
+from tests.dashboard.test_under_way import ended
 
 pytestmark = pytest.mark.slow
 SECOND = "r-20261121-5eed5eed"
@@ -38,16 +39,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def press(app: AppTest, label: str) -> AppTest:
     return next(button for button in app.button if button.label == label).click().run()
-
-
-def ended(home: Path) -> under_way.Work:
-    deadline = time.monotonic() + _LONGEST_S
-    while time.monotonic() < deadline:
-        work = under_way.newest(home, Kind.LOAD)
-        if work is not None and not work.running:
-            return work
-        time.sleep(0.1)
-    pytest.fail("the load test did not end")
 
 
 def test_the_release_before_answers_beside_the_live_one(open_app: OpenApp, home: Path) -> None:
@@ -76,7 +67,7 @@ def test_a_load_test_is_drawn_and_found_by_a_second_tab(open_app: OpenApp, home:
     assert any(
         "dogs-prod, 5 a second for 5 s" in card.value for card in (*second.info, *second.success)
     )
-    work = ended(home)
+    work = ended(home, Kind.LOAD)
     assert work.exit_code == 0, work.log
     course = read_course(work.lines)
     assert course.summary is not None
@@ -100,7 +91,7 @@ def test_one_that_is_stopped_ends_with_its_sum(open_app: OpenApp, home: Path) ->
     refused = open_app(home, PLAYGROUND)
     assert "Start the load test" not in {button.label for button in refused.button}
     press(refused, "Stop it")
-    work = ended(home)
+    work = ended(home, Kind.LOAD)
     assert work.exit_code == 130, work.log
     course = read_course(work.lines)
     assert course.summary is not None

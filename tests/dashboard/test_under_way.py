@@ -17,14 +17,14 @@ pytestmark = pytest.mark.slow
 _LONGEST_S = 60.0
 
 
-def ended(home: Path) -> under_way.Work:
+def ended(home: Path, kind: Kind = Kind.CHANGE) -> under_way.Work:
     deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline:
-        change = under_way.newest(home, Kind.CHANGE)
-        if change is not None and not change.running:
-            return change
+        work = under_way.newest(home, kind)
+        if work is not None and not work.running:
+            return work
         time.sleep(0.1)
-    pytest.fail("the change did not end")
+    pytest.fail(f"the {kind.name.lower()} did not end")
 
 
 def test_none_before_the_first(tmp_path: Path) -> None:
